@@ -1,0 +1,84 @@
+/**
+ * Ids, slugs and the two arguments that make runs repeatable: the clock and the maker of ids.
+ * Ids that we make are lowercase UUIDv7 (RFC 9562 §5.7); from a client any lowercase UUID is taken.
+ */
+import Type from "typebox";
+import { check } from "./validate.ts";
+
+export const uuid_pattern = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+export const tenant_pattern = "^[a-z0-9][a-z0-9-]{0,62}$";
+export const user_pattern = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$";
+
+export const Uuid = Type.String({ pattern: uuid_pattern, description: "A lowercase UUID." });
+export const Tenant = Type.String({ pattern: tenant_pattern, description: "A tenant's slug." });
+export const UserId = Type.String({ pattern: user_pattern, description: "A user's id." });
+export const IsoTime = Type.String({
+  pattern: "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$",
+  description: "A UTC time with milliseconds, as Date.toISOString() writes it.",
+});
+
+export const kinds = ["conversation", "document"] as const;
+export type Kind = (typeof kinds)[number];
+
+/** What names one actor. */
+export interface ActorRef {
+  readonly tenant: string;
+  readonly kind: Kind;
+  readonly id: string;
+}
+
+/** `<tenant>.<kind>.<id>`: the key of an actor wherever one string is needed. */
+export const refKey = (ref: ActorRef): string => `${ref.tenant}.${ref.kind}.${ref.id}`;
+
+export const isUuid = check(Uuid).is;
+export const isTenant = check(Tenant).is;
+export const isUserId = check(UserId).is;
+export const isKind = (value: string): value is Kind => (kinds as readonly string[]).includes(value);
+
+/** Who did something. `user` is a person, `integration` a NATS client, `system` a worker. */
+export const By = Type.Object(
+  {
+    type: Type.Union([Type.Literal("user"), Type.Literal("integration"), Type.Literal("system")]),
+    id: Type.String({ minLength: 1, maxLength: 128 }),
+  },
+  { additionalProperties: false },
+);
+export type By = Type.Static<typeof By>;
+
+/** Milliseconds since 1970; the only clock that code below `cli/` may read. */
+export interface Clock {
+  now(): number;
+  /** Calls back once after `ms`; the result cancels it. */
+  after(ms: number, call: () => void): () => void;
+}
+
+/** Makes new UUIDv7 ids. */
+export type Ids = () => string;
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, call) {
+    const timer = setTimeout(call, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** UUIDv7: 48 bits of milliseconds, then 74 random bits. `random` fills the array it is given. */
+export function uuidv7(
+  now_ms: number,
+  random: (bytes: Uint8Array<ArrayBuffer>) => Uint8Array = (bytes) => crypto.getRandomValues(bytes),
+): string {
+  const bytes = new Uint8Array(16);
+  random(bytes);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, Math.floor(now_ms / 0x10000));
+  view.setUint16(4, now_ms % 0x10000);
+  view.setUint8(6, (view.getUint8(6) & 0x0f) | 0x70);
+  view.setUint8(8, (view.getUint8(8) & 0x3f) | 0x80);
+  let hex = "";
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** The maker of ids that a process uses. */
+export const systemIds: Ids = () => uuidv7(Date.now());

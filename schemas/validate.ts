@@ -1,0 +1,45 @@
+/**
+ * The only home of the validator. A schema is compiled once, when its module loads; `parse` turns
+ * hostile input into a typed value or one short sentence that says where it went wrong. It must
+ * never throw, whatever it is given.
+ */
+import type { Static, TSchema } from "typebox";
+import { Compile } from "typebox/compile";
+
+export type Parsed<T> = { ok: true; value: T } | { ok: false; problem: string };
+
+export interface Check<T> {
+  /** The value typed, or the first problem as `<path> <what is wrong>`, at most 200 characters. */
+  parse(value: unknown): Parsed<T>;
+  /** Whether the value fits; the cheap form for hot paths. */
+  is(value: unknown): value is T;
+}
+
+const problem_chars_max = 200;
+
+/** Compiles a schema. Call it at module level only: compiling costs about a millisecond. */
+export function check<S extends TSchema>(schema: S): Check<Static<S>> {
+  const compiled = Compile(schema);
+  const is = (value: unknown): value is Static<S> => compiled.Check(value);
+  return {
+    is,
+    parse(value) {
+      if (is(value)) return { ok: true, value };
+      const first = compiled.Errors(value).find((error) => error.keyword !== "boolean");
+      const where = first?.instancePath.slice(1).replaceAll("/", ".") || "value";
+      return {
+        ok: false,
+        problem: `${where} ${first?.message ?? "is invalid"}`.slice(0, problem_chars_max),
+      };
+    },
+  };
+}
+
+/** Parses JSON text without throwing; `undefined` when it is not JSON (JSON has no `undefined`). */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
