@@ -1,0 +1,119 @@
+/**
+ * The one table of errors: code → what it says, its HTTP status, its WebSocket close code when it
+ * closes a socket, whether the same request may succeed later, and who must act.
+ * `docs/ERRORS.md` is compared with it in both directions.
+ */
+
+interface ErrorRow {
+  readonly message: string;
+  readonly status: number;
+  readonly close: number | null;
+  readonly retryable: boolean;
+  readonly who: "client" | "user" | "operator" | "provider" | "nobody";
+}
+
+const row = (
+  status: number,
+  who: ErrorRow["who"],
+  message: string,
+  more: { retryable?: boolean; close?: number } = {},
+): ErrorRow => ({
+  message,
+  status,
+  who,
+  retryable: more.retryable ?? false,
+  close: more.close ?? null,
+});
+
+export const errors = {
+  bad_json: row(400, "client", "The body or frame is not valid JSON."),
+  bad_request: row(400, "client", "The request does not have the expected shape."),
+  unknown_type: row(400, "client", "The frame's type is not known."),
+  unknown_command: row(400, "client", "The command's name is not known."),
+  bad_cursor: row(400, "client", "The cursor is not one that this list gave out."),
+  unauthenticated: row(401, "client", "A valid access token is needed.", { close: 4401 }),
+  token_expired: row(401, "client", "The access token has expired.", { close: 4401, retryable: true }),
+  forbidden: row(403, "user", "The role of this user does not allow it."),
+  bad_reply_subject: row(403, "client", "Replies go only to reply.<tenant>.…"),
+  not_found: row(404, "client", "There is nothing here by this name."),
+  model_not_found: row(404, "client", "No model of this name is configured."),
+  message_not_found: row(404, "client", "The conversation has no such message."),
+  method_not_allowed: row(405, "client", "This method is not possible here."),
+  not_acceptable: row(406, "client", "No representation of the wished kind exists."),
+  turn_running: row(409, "user", "An answer is being written, and the policy is to reject.", {
+    retryable: true,
+  }),
+  conversation_archived: row(409, "user", "The conversation is archived; restore it first."),
+  conversation_deleted: row(410, "user", "The conversation has been deleted."),
+  conversation_full: row(409, "user", "The conversation has reached its limit; begin a new one."),
+  id_taken: row(409, "client", "The id already names something else in this conversation."),
+  too_large: row(413, "client", "The request is larger than allowed.", { close: 1009 }),
+  text_too_long: row(413, "user", "The text is longer than allowed."),
+  unsupported_media_type: row(415, "client", "The body must be application/json."),
+  rate_limited: row(429, "client", "Too many requests; wait as Retry-After says.", { retryable: true }),
+  too_many_subscriptions: row(429, "client", "The socket follows too many conversations."),
+  too_many_malformed: row(400, "client", "Too many malformed frames.", { close: 1008 }),
+  binary_frame: row(400, "client", "Frames are text, one JSON object each.", { close: 1003 }),
+  invalid_utf8: row(400, "client", "The frame is not valid UTF-8.", { close: 1007 }),
+  queue_full: row(429, "user", "Too many messages already wait in this conversation.", {
+    retryable: true,
+  }),
+  internal: row(500, "operator", "Something went wrong here; the trace id names it."),
+  overloaded: row(503, "operator", "Too many turns are running; try again.", { retryable: true }),
+  unavailable: row(503, "operator", "A part of the service is not reachable; try again.", {
+    retryable: true,
+  }),
+  shutting_down: row(503, "nobody", "This gateway is stopping; connect again.", {
+    retryable: true,
+    close: 1012,
+  }),
+  slow_consumer: row(503, "client", "The socket did not read for too long; connect again.", {
+    retryable: true,
+    close: 1013,
+  }),
+  command_unanswered: row(504, "nobody", "No answer yet; send the same id again.", { retryable: true }),
+  command_dead: row(500, "operator", "The command could not be handled and is in the dead letters."),
+  content_erased: row(410, "nobody", "The content has been erased."),
+  stale: row(504, "operator", "The read model has not reached the wished sequence.", { retryable: true }),
+
+  model_unavailable: row(502, "provider", "The model's provider is not reachable.", { retryable: true }),
+  model_rate_limited: row(429, "provider", "The model's provider limits our requests.", {
+    retryable: true,
+  }),
+  model_refused: row(502, "operator", "The model's provider refused the request."),
+  model_timeout: row(504, "provider", "The model did not answer in time.", { retryable: true }),
+  model_stream_cut: row(502, "provider", "The model's answer broke off.", { retryable: true }),
+  model_bad_answer: row(502, "provider", "The model's answer could not be read."),
+  turn_attempts_exhausted: row(500, "operator", "The turn was interrupted too often."),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errors;
+
+export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errors, code);
+
+/** An error as a client reads it. */
+export interface ErrorBody {
+  readonly code: ErrorCode;
+  readonly message: string;
+}
+
+/** The body of an error; `detail` replaces the table's sentence and must be fit for its sender. */
+export const errorBody = (code: ErrorCode, detail?: string): ErrorBody => ({
+  code,
+  message: detail ?? errors[code].message,
+});
+
+/** An expected failure on its way to its sender. Programmer errors are asserts, not this. */
+export class AppError extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, detail?: string, options?: ErrorOptions) {
+    super(detail ?? errors[code].message, options);
+    this.name = "AppError";
+    this.code = code;
+  }
+
+  body(): ErrorBody {
+    return { code: this.code, message: this.message };
+  }
+}

@@ -1,0 +1,120 @@
+/**
+ * Bodies of the HTTP API (docs/PROTOCOL.md). Requests are checked at the boundary; responses are
+ * built by `projections/queries` and the gateway in exactly these shapes.
+ */
+import Type, { type Static } from "typebox";
+import { publicCommands } from "./commands.ts";
+import type { ErrorCode } from "./errors.ts";
+import { Overlap, Usage } from "./events.ts";
+import { IsoTime, UserId, Uuid } from "./ids.ts";
+import { check } from "./validate.ts";
+
+const closed = { additionalProperties: false } as const;
+const nullable = <S extends Type.TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
+
+/** `POST /api/v1/conversations`; the client may choose the id. */
+export const CreateConversation = Type.Object(
+  { id: Type.Optional(Uuid), ...publicCommands.create.properties },
+  closed,
+);
+export const createConversation = check(CreateConversation);
+
+/** `POST …/messages`; `id` becomes the message's id, so a repeat with it takes effect once. */
+export const PostMessage = Type.Object(
+  { id: Type.Optional(Uuid), ...publicCommands.send.properties },
+  closed,
+);
+export const postMessage = check(PostMessage);
+
+/** `PATCH …/{id}`. */
+export const PatchConversation = publicCommands.update;
+export const patchConversation = check(PatchConversation);
+
+export const Conversation = Type.Object({
+  id: Uuid,
+  title: nullable(Type.String()),
+  status: Type.Union([Type.Literal("active"), Type.Literal("archived"), Type.Literal("deleted")]),
+  revision: Type.Integer({ minimum: 1 }),
+  createdAt: IsoTime,
+  updatedAt: IsoTime,
+  owner: nullable(UserId),
+  origin: Type.Union([Type.Literal("chat"), Type.Literal("api")]),
+  model: nullable(Type.String()),
+  overlap: Overlap,
+  head: nullable(Uuid),
+  /** The running turn, if any. */
+  turn: nullable(Uuid),
+});
+export type Conversation = Static<typeof Conversation>;
+
+export const Message = Type.Object({
+  id: Uuid,
+  conversation: Uuid,
+  role: Type.Union([Type.Literal("user"), Type.Literal("assistant"), Type.Literal("system")]),
+  text: Type.String(),
+  parent: nullable(Uuid),
+  turn: nullable(Uuid),
+  model: nullable(Type.String()),
+  citations: Type.Array(Type.Unknown()),
+  createdAt: IsoTime,
+  /** How an answer stands; a user's message is `done`. */
+  status: Type.Union([
+    Type.Literal("done"),
+    Type.Literal("queued"),
+    Type.Literal("generating"),
+    Type.Literal("cancelled"),
+    Type.Literal("failed"),
+  ]),
+  finish: nullable(
+    Type.Union([
+      Type.Literal("stop"),
+      Type.Literal("length"),
+      Type.Literal("cancelled"),
+      Type.Literal("failed"),
+    ]),
+  ),
+  usage: nullable(Usage),
+  error: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
+  /** The number of the event that brought it. */
+  revision: Type.Integer({ minimum: 1 }),
+});
+export type Message = Static<typeof Message>;
+
+/** 202 of `POST …/messages` and of every other command. */
+export const Accepted = Type.Object({
+  message: Uuid,
+  conversation: Uuid,
+  revision: Type.Integer({ minimum: 1 }),
+  seq: Type.Integer({ minimum: 1 }),
+});
+export type Accepted = Static<typeof Accepted>;
+
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Give it as `cursor` for the next page; null at the end. */
+  readonly next: string | null;
+}
+
+/** RFC 9457, `application/problem+json`. */
+export interface Problem {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly code: ErrorCode;
+  readonly traceId: string;
+}
+
+/** `/ready`. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+}
+
+/** What the page of an embedded installation gets from `POST /api/v1/auth/local`, on loopback only. */
+export interface LocalSignIn {
+  readonly accessToken: string;
+  readonly tenant: string;
+  readonly user: string;
+  readonly expiresIn: number;
+}

@@ -1,0 +1,130 @@
+/**
+ * Every limit, with its unit in its name and its reason beside it. The relations that must hold
+ * between them are asserted at the end, so a wrong edit stops every process and every test at once.
+ */
+import { strict as assert } from "node:assert";
+
+export const limits = {
+  /** A client's WebSocket text frame (docs/PROTOCOL.md). */
+  frame_bytes_max: 64 * 1024,
+  /** An HTTP body other than an upload. */
+  body_bytes_max: 256 * 1024,
+  /** A user's message; in JSON at most 6 bytes a UTF-16 unit would exceed a frame, which refuses it first. */
+  text_chars_max: 60_000,
+  title_chars_max: 200,
+  model_chars_max: 128,
+  /** An answer that reaches it ends with `finish: "length"`. */
+  answer_chars_max: 400_000,
+  /** One NATS message; `max_payload` of nats.conf is the same. */
+  message_bytes_max: 8 * 1024 * 1024,
+  /** One command's payload on `cmd.…`; more is refused before it is parsed. */
+  command_bytes_max: 512 * 1024,
+
+  /** Token frames gather for this long after the first (DESIGN: first at once, then coalesce). */
+  flush_ms: 20,
+  /** One token frame; a larger gathering is split, never inside a surrogate pair. */
+  token_frame_chars_max: 16_384,
+  /** First checkpoint of an answer, then the period, or sooner after this much text. */
+  checkpoint_first_ms: 2_000,
+  checkpoint_every_ms: 5_000,
+  checkpoint_chars_max: 8_192,
+  tokens_age_ms: 60 * 60 * 1000,
+  tokens_bytes_max: 256 * 1024 * 1024,
+
+  /** Model calls: headers, silence between two deltas, and what one whole answer may take. */
+  model_connect_ms: 10_000,
+  model_first_token_ms: 60_000,
+  model_stall_ms: 60_000,
+  /** Waits before the same provider is asked again; three retries, then the turn fails. */
+  model_retry_ms: [1_000, 2_000, 4_000],
+  /** A provider's Retry-After is honoured up to this. */
+  model_retry_after_ms_max: 30_000,
+  /** Attempts of one turn, crashes included; past it the turn fails with its partial text. */
+  turn_attempts_max: 3,
+
+  /** Path of messages given to a model: the newest that fit. */
+  context_messages_max: 200,
+  context_chars_max: 400_000,
+  /** Branches are kept for ever, so a conversation's size is bounded by its commits. */
+  commits_per_actor_max: 20_000,
+  turns_queued_per_conversation_max: 16,
+
+  /** Partitions of COMMANDS. */
+  partitions_embedded: 8,
+  partitions: 64,
+  /** Running and queued turns of one partition: what a worker may hold open there. */
+  turns_running_per_partition_max: 2_000,
+  turns_queued_per_partition_max: 2_000,
+  /** Unacknowledged commands of one partition's consumer. */
+  ack_pending_max: 10_000,
+  /** An unacknowledged command is delivered again after this; held ones are renewed well before. */
+  ack_wait_ms: 1_500,
+  working_ms: 500,
+  /** A pinned consumer that does not pull for this long loses its pin. */
+  pin_ms: 2_000,
+  pull_expires_ms: 1_000,
+  /** A worker's entry in WORKERS. */
+  worker_ttl_ms: 3_000,
+  worker_beat_ms: 1_000,
+  /** Deliveries of a command that never made it into the log, before it is dead. */
+  deliveries_max: 4,
+  /** Back-off of a redelivery, by delivery. */
+  redelivery_ms: [100, 500, 2_000],
+  append_attempts_max: 5,
+  append_backoff_ms: [0, 5, 20, 50, 100],
+  append_timeout_ms: 5_000,
+  /** Commands waiting in one actor; more are given back to the queue. */
+  mailbox_max: 256,
+  actors_awake_max: 50_000,
+  /** An idle actor leaves memory after this. */
+  actor_idle_ms: 60_000,
+  drain_ms: 8_000,
+  /** The server forgets `Nats-Msg-Id`s after this; it must exceed every retry of an append. */
+  duplicate_window_ms: 120_000,
+  content_keys_cached_max: 20_000,
+  texts_cached_bytes_max: 64 * 1024 * 1024,
+
+  /** Gateway. */
+  command_answer_ms: 10_000,
+  subscriptions_per_socket_max: 200,
+  /** Socket buffer: past the watermark the socket is a lagging cursor; past the maximum it is closed. */
+  socket_watermark_bytes: 256 * 1024,
+  socket_buffer_bytes_max: 4 * 1024 * 1024,
+  /** What waits in one cursor for a gap to be filled; past it the cursor re-reads the log. */
+  cursor_pending_max: 1_000,
+  malformed_frames_max: 20,
+  malformed_frames_window_ms: 10_000,
+  socket_idle_s: 60,
+  token_warning_ms: 30_000,
+  access_cached_max: 50_000,
+  page_default: 50,
+  page_max: 200,
+  min_seq_wait_ms: 5_000,
+  /** Unanswered commands of one gateway. */
+  commands_in_flight_max: 20_000,
+
+  /** Projections: one transaction holds at most this many commits, gathered for at most this long. */
+  batch_commits_max: 500,
+  batch_ms: 20,
+  projection_lag_ready_ms: 5_000,
+} as const;
+
+const l = limits;
+assert(
+  l.ack_pending_max > l.turns_running_per_partition_max + l.turns_queued_per_partition_max,
+  "a cancel must always get through beside the turns that are held open",
+);
+assert(l.working_ms * 2 < l.ack_wait_ms, "a held command is renewed twice before it expires");
+assert(l.pull_expires_ms < l.pin_ms, "a pinned consumer pulls before it loses its pin");
+assert(l.worker_beat_ms * 2 < l.worker_ttl_ms, "one lost heartbeat is not a death");
+assert(
+  l.duplicate_window_ms > l.append_attempts_max * l.append_timeout_ms,
+  "the duplicate window exceeds the longest retry of an append",
+);
+assert(l.frame_bytes_max < l.command_bytes_max, "a client's frame fits a command");
+assert(
+  l.answer_chars_max * 12 < l.message_bytes_max,
+  "an ending event (text, frame lengths and times, sealed in base64) fits a NATS message",
+);
+assert(l.drain_ms < 10_000, "all that we started is gone 10 s after SIGTERM");
+assert(l.token_frame_chars_max * 6 < l.message_bytes_max, "a token frame fits a NATS message");

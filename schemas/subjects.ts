@@ -1,0 +1,98 @@
+/**
+ * The only place that builds or parses a NATS subject. Every part is checked before it becomes a
+ * token, so no id can address more than itself (I10): slugs, UUIDs and names hold no dot, no
+ * wildcard and no space.
+ */
+import { type ActorRef, isKind, isTenant, isUuid } from "./ids.ts";
+
+const name_pattern = /^[a-z][a-z-]{0,62}$/;
+
+function assertRef(ref: ActorRef): void {
+  if (!isTenant(ref.tenant) || !isKind(ref.kind) || !isUuid(ref.id)) {
+    throw new TypeError("not an actor that a subject can name");
+  }
+}
+
+function refOf(tenant?: string, kind?: string, id?: string): ActorRef | null {
+  if (tenant === undefined || kind === undefined || id === undefined) return null;
+  return isTenant(tenant) && isKind(kind) && isUuid(id) ? { tenant, kind, id } : null;
+}
+
+/** `cmd.<tenant>.<kind>.<id>.<name>`, where commands are published. */
+export function commandSubject(ref: ActorRef, name: string): string {
+  assertRef(ref);
+  if (!name_pattern.test(name)) throw new TypeError("not a command's name");
+  return `cmd.${ref.tenant}.${ref.kind}.${ref.id}.${name}`;
+}
+
+/** What COMMANDS accepts and how it stores it, for `partitions` partitions. */
+export const commandTransform = (partitions: number): { src: string; dest: string } => ({
+  src: "cmd.*.*.*.*",
+  dest: `cmd.{{partition(${partitions},1,2,3)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}.{{wildcard(4)}}`,
+});
+export const partitionFilter = (partition: number): string => `cmd.${partition}.>`;
+
+/** Parses a stored command subject `cmd.<p>.<tenant>.<kind>.<id>.<name>`; null when it is not one. */
+export function parseStoredCommand(
+  subject: string,
+): { ref: ActorRef; name: string; partition: number } | null {
+  const [root, partition, tenant, kind, id, name, ...rest] = subject.split(".");
+  const ref = refOf(tenant, kind, id);
+  if (root !== "cmd" || ref === null || rest.length > 0) return null;
+  if (name === undefined || !name_pattern.test(name)) return null;
+  return { ref, name, partition: Number(partition) };
+}
+
+/** `evt.…`: the one literal subject of an actor's commits. */
+export function eventSubject(ref: ActorRef): string {
+  assertRef(ref);
+  return `evt.${ref.tenant}.${ref.kind}.${ref.id}`;
+}
+/** `live.…`: the same commits once they are stored; what gateways follow. */
+export function liveSubject(ref: ActorRef): string {
+  assertRef(ref);
+  return `live.${ref.tenant}.${ref.kind}.${ref.id}`;
+}
+export const liveTenantSubject = (tenant: string): string => {
+  if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
+  return `live.${tenant}.>`;
+};
+export const eventRepublish = { src: "evt.>", dest: "live.>" } as const;
+
+/** Parses `evt.<tenant>.<kind>.<id>` or `live.…`; null when it is neither. */
+export function parseEventSubject(subject: string): ActorRef | null {
+  const [root, tenant, kind, id, ...rest] = subject.split(".");
+  if ((root !== "evt" && root !== "live") || rest.length > 0) return null;
+  return refOf(tenant, kind, id);
+}
+
+/** `tok.<tenant>.<conversation>`. */
+export function tokenSubject(ref: ActorRef): string {
+  assertRef(ref);
+  return `tok.${ref.tenant}.${ref.id}`;
+}
+
+/** `dead.<origin>.<tenant>.<kind>.<id>`; parts that are not ours become `unknown`. */
+export function deadSubject(origin: "commands", ref: ActorRef | null): string {
+  return ref === null
+    ? `dead.${origin}.unknown.unknown.unknown`
+    : `dead.${origin}.${ref.tenant}.${ref.kind}.${ref.id}`;
+}
+
+/** Where a gateway takes replies: it subscribes `reply.*.<inbox>` and asks for `reply.<tenant>.<inbox>`. */
+export const replyInbox = (inbox: string): string => `reply.*.${inbox}`;
+export const replySubject = (tenant: string, inbox: string): string => `reply.${tenant}.${inbox}`;
+/** Whether a reply may go to `subject` for a command of `tenant`. */
+export const mayReplyTo = (tenant: string, subject: string): boolean =>
+  subject.length <= 256 &&
+  subject.startsWith(`reply.${tenant}.`) &&
+  /^reply(\.[A-Za-z0-9_-]+){2,8}$/.test(subject);
+
+/** Where the runner of a projector announces its position. */
+export const positionSubject = (projector: string): string => `position.${projector}`;
+
+/** The key of an actor in a KV bucket. */
+export function kvKey(ref: ActorRef): string {
+  assertRef(ref);
+  return `${ref.tenant}.${ref.kind}.${ref.id}`;
+}
