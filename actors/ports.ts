@@ -1,0 +1,139 @@
+/**
+ * What an actor's host needs of the world. No code of `actors/` awaits anything but these, reads a
+ * clock, or makes an id by itself: that is what lets a simulator stand behind them.
+ */
+import type { NamedCommand, Reply } from "../schemas/commands.ts";
+import type { Commit, CommitDraft, Head } from "../schemas/commit.ts";
+import type { ErrorCode } from "../schemas/errors.ts";
+import type { ActorRef, By, Clock, Ids } from "../schemas/ids.ts";
+import type { Models } from "../schemas/models.ts";
+import type { FrameRecord, TokenFrame } from "../schemas/tokens.ts";
+
+/** `conflict`: another commit stands there; drop the state, reload, decide again. */
+export type Appended = { ok: true; head: Head } | { ok: false };
+
+export interface LogPort {
+  /**
+   * Appends one decision behind `head`. Resolves only when the outcome is known for certain (a
+   * time-out is resolved by reading the subject's last message from the leader). Throws
+   * `AppError("unavailable")` when the log cannot be reached.
+   */
+  append(draft: CommitDraft, head: Head): Promise<Appended>;
+  /**
+   * The actor's commits behind `after`, in order, each checked against the hash of the one before.
+   * Throws `BrokenChain` when they do not follow.
+   */
+  read(ref: ActorRef, after: Head): AsyncIterable<Commit>;
+}
+
+/** A message of the path, by the sequence of the commit that holds its text. */
+export interface TextRef {
+  readonly message: string;
+  readonly sequence: number;
+}
+
+export interface TextPort {
+  /** The texts, in the order asked for; "" for one whose content was erased. */
+  read(ref: ActorRef, texts: readonly TextRef[]): Promise<string[]>;
+}
+
+/** What a turn's attempt has published so far. */
+export interface Published {
+  readonly text: string;
+  /** The last frame's seq; 0 when there is none. */
+  readonly seq: number;
+  readonly frames: FrameRecord;
+}
+export const nothing_published: Published = { text: "", seq: 0, frames: { lengths: [], times: [] } };
+
+export interface TokenPort {
+  /** Publishes one frame; returns at once, and a lost frame is filled from the log. */
+  publish(ref: ActorRef, frame: TokenFrame): void;
+  /**
+   * What is known of an attempt that another owner ran: the text of its checkpoints (the EVENTS
+   * sequences given) and the contiguous frames behind them that the memory stream still holds.
+   */
+  published(
+    ref: ActorRef,
+    turn: string,
+    attempt: number,
+    checkpoints: readonly number[],
+  ): Promise<Published>;
+}
+
+export interface WorkerPort {
+  /** This process's id; new at every start. */
+  readonly id: string;
+  /**
+   * Whether a worker is gone for certain: no entry of it for one full TTL since our own entry was
+   * last created. Never true of ourselves.
+   */
+  gone(worker: string): boolean;
+  /** Calls back when a worker may have become gone; the result ends it. */
+  changes(call: () => void): () => void;
+}
+
+export interface ContentPort {
+  /** Erases the actor's content key, for ever; no error when it is gone already. */
+  erase(ref: ActorRef): Promise<void>;
+}
+
+export interface ReplyPort {
+  /** Answers a command's sender; best effort. */
+  answer(subject: string, reply: Reply): void;
+}
+
+/** Something that should be looked at by whoever runs this; never throws. */
+export type Report = (problem: {
+  readonly what: string;
+  readonly ref?: ActorRef;
+  readonly error?: unknown;
+}) => void;
+
+export interface Ports {
+  readonly log: LogPort;
+  readonly texts: TextPort;
+  readonly tokens: TokenPort;
+  readonly workers: WorkerPort;
+  readonly content: ContentPort;
+  readonly replies: ReplyPort;
+  readonly models: Models;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly report: Report;
+}
+
+/**
+ * One delivery of one command's message. Its handle dies with the pin of its partition: when the
+ * queue says so, `host.lost(partition)` is called, and nobody touches its handles again.
+ */
+export interface Delivery {
+  readonly ref: ActorRef;
+  readonly id: string;
+  readonly command: NamedCommand;
+  readonly by: By;
+  readonly traceparent: string | null;
+  /** Where the answer goes; null when nobody asked for one. */
+  readonly reply: string | null;
+  readonly partition: number;
+  /** Its sequence in COMMANDS: the stored order. */
+  readonly sequence: number;
+  /** 1 at the first delivery. */
+  readonly deliveries: number;
+  /** Done: the message leaves the queue. */
+  ack(): void;
+  /** Still held: it is not delivered again for another `ack_wait_ms`. */
+  working(): void;
+  /** Given back, to be delivered again after `ms`. */
+  nak(ms: number): void;
+  /** To the dead letters with the reason, then out of the queue. */
+  dead(code: ErrorCode, reason: string): void;
+}
+
+/** What the queue calls. */
+export interface Inbox {
+  /** Takes what arrived in one go; sorts it itself; never blocks and never throws. */
+  deliver(deliveries: readonly Delivery[]): void;
+  /** The partition is no longer ours: stop renewing, never touch its messages again. */
+  lost(partition: number): void;
+}
