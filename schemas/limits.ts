@@ -106,6 +106,20 @@ export const limits = {
   /** Projections: one transaction holds at most this many commits, gathered for at most this long. */
   batch_commits_max: 500,
   batch_ms: 20,
+  /** Text of one batch, so that a batch of long answers stays small in memory. */
+  batch_chars_max: 4_000_000,
+  /** Back-off of a runner whose database or log is away: doubled up to the maximum. */
+  runner_backoff_ms: 100,
+  runner_backoff_ms_max: 5_000,
+
+  /** Database. PGlite is one session for everybody, so one connection a process is all it gets. */
+  database_connections_max: 10,
+  /** Queries that wait for a connection; more are refused with `unavailable`. */
+  database_waiting_max: 1_000,
+  database_connect_ms: 5_000,
+  statement_ms: 15_000,
+  /** The embedded database takes its session back from a client that holds it idle this long. */
+  session_held_ms: 5_000,
   projection_lag_ready_ms: 5_000,
 } as const;
 
