@@ -63,20 +63,31 @@ export class Cursor {
   #arrivals = 0;
   #overflowed = false;
   readonly #ended = new Set<string>();
+  readonly #merge: boolean;
+  readonly #applied: (commit: Commit, before: Head, quiet: boolean) => void;
 
   /**
    * `base`: the commit to fold from, at which no turn ran; its revision is at most the reader's.
-   * `replaying`: commits come from the log; `live()` ends that.
+   * `replaying`: commits come from the log; `live()` ends that. `merge: false` gives every token
+   * frame by itself. `applied` hears each commit, once and in order, with the head before it and
+   * whether no turn ran there.
    */
   constructor(
     conversation: string,
     start: Position,
-    options: { base?: Head; replaying?: boolean } = {},
+    options: {
+      base?: Head;
+      replaying?: boolean;
+      merge?: boolean;
+      applied?: (commit: Commit, before: Head, quiet: boolean) => void;
+    } = {},
   ) {
     this.conversation = conversation;
     this.#start = start;
     this.#head = options.base ?? empty_head;
     this.#replaying = options.replaying ?? false;
+    this.#merge = options.merge ?? true;
+    this.#applied = options.applied ?? (() => {});
     if (start.owed !== null) this.#out.push(start.owed);
   }
 
@@ -210,6 +221,7 @@ export class Cursor {
   }
 
   #apply(commit: Commit): void {
+    this.#applied(commit, this.#head, this.#turn === null);
     for (const [index, event] of commit.events.entries()) {
       const revision = commit.revision + index;
       const aloud = revision > this.#start.revision;
@@ -295,7 +307,8 @@ export class Cursor {
       missing.push(frame);
       turn.seq = frame.s;
     }
-    this.#out.push(...mergeFrames(this.conversation, missing));
+    if (this.#merge) this.#out.push(...mergeFrames(this.conversation, missing));
+    else for (const frame of missing) this.#out.push(tokenFrame(this.conversation, frame));
   }
 
   /** Pushes the waiting frames that have become next. */

@@ -87,6 +87,8 @@ export const limits = {
   /** Gateway. */
   command_answer_ms: 10_000,
   subscriptions_per_socket_max: 200,
+  /** Unanswered commands of one socket. */
+  commands_per_socket_max: 256,
   /** Socket buffer: past the watermark the socket is a lagging cursor; past the maximum it is closed. */
   socket_watermark_bytes: 256 * 1024,
   socket_buffer_bytes_max: 4 * 1024 * 1024,

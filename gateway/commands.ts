@@ -1,0 +1,126 @@
+/**
+ * Commands in flight: published with a reply subject, answered by the worker's reply or, when that
+ * is lost, by the commit in the live lane that names the command, whichever comes first. Answers are
+ * given synchronously, so that an `ack` is written before the events of its commit.
+ */
+import { type Commit, lastRevision } from "../schemas/commit.ts";
+import { AppError, errorBody, type ErrorBody } from "../schemas/errors.ts";
+import { type ActorRef, type By, type Clock, refKey } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
+import type { Lanes } from "./lanes.ts";
+import type { CommandPublisher } from "./ports.ts";
+
+export interface Request {
+  readonly ref: ActorRef;
+  readonly name: string;
+  readonly id: string;
+  readonly data: object;
+  readonly by: By;
+  readonly traceparent: string | null;
+}
+
+/** `commit` is there when the live lane answered before the worker's reply did. */
+export type Outcome =
+  | {
+      readonly ok: true;
+      readonly revision: number;
+      readonly sequence: number;
+      readonly commit: Commit | null;
+    }
+  | { readonly ok: false; readonly error: ErrorBody };
+
+interface Flight {
+  readonly key: string;
+  readonly actor: string;
+  readonly calls: ((outcome: Outcome) => void)[];
+  readonly end: (() => void)[];
+}
+
+export class Commands {
+  readonly #flights = new Map<string, Flight>();
+  readonly #lanes: Lanes;
+  readonly #publisher: CommandPublisher;
+  readonly #clock: Clock;
+
+  constructor(lanes: Lanes, publisher: CommandPublisher, clock: Clock) {
+    this.#lanes = lanes;
+    this.#publisher = publisher;
+    this.#clock = clock;
+  }
+
+  /** Sends a command; `settled` is called exactly once, never before this returns. */
+  run(request: Request, settled: (outcome: Outcome) => void): void {
+    const { ref, id, by } = request;
+    const key = `${refKey(ref)} ${id} ${by.id}`;
+    const same = this.#flights.get(id);
+    if (same?.key === key) {
+      same.calls.push(settled);
+      return;
+    }
+    // Replies name only the command: an id that another sender has in flight cannot be told apart.
+    const refusal =
+      same !== undefined
+        ? errorBody("id_taken")
+        : this.#flights.size >= limits.commands_in_flight_max
+          ? errorBody("overloaded")
+          : null;
+    if (refusal !== null) {
+      queueMicrotask(() => settled({ ok: false, error: refusal }));
+      return;
+    }
+    const flight: Flight = { key, actor: refKey(ref), calls: [settled], end: [] };
+    this.#flights.set(id, flight);
+    flight.end.push(
+      this.#lanes.onReply(id, (reply) =>
+        this.#settle(
+          id,
+          reply.ok
+            ? { ok: true, revision: reply.revision, sequence: reply.sequence, commit: null }
+            : { ok: false, error: reply.error },
+        ),
+      ),
+      this.#clock.after(limits.command_answer_ms, () =>
+        this.#settle(id, { ok: false, error: errorBody("command_unanswered") }),
+      ),
+    );
+    this.#publisher
+      .publish({ ...request, reply: this.#lanes.replySubject(ref.tenant) })
+      .catch((error: unknown) =>
+        this.#settle(id, {
+          ok: false,
+          error: error instanceof AppError ? error.body() : errorBody("unavailable"),
+        }),
+      );
+  }
+
+  /** A commit was seen: it answers the command it names. */
+  noticed(commit: Commit): void {
+    const flight = this.#flights.get(commit.command);
+    if (flight === undefined || flight.actor !== refKey(commit.ref)) return;
+    const { sequence } = commit;
+    this.#settle(commit.command, { ok: true, revision: lastRevision(commit), sequence, commit });
+  }
+
+  /** Calls when no command of this actor is in flight here; at once when none is. */
+  quiet(ref: ActorRef, call: () => void): void {
+    const actor = refKey(ref);
+    for (const flight of this.#flights.values()) {
+      if (flight.actor !== actor) continue;
+      flight.calls.push(() => this.quiet(ref, call));
+      return;
+    }
+    call();
+  }
+
+  get inFlight(): number {
+    return this.#flights.size;
+  }
+
+  #settle(id: string, outcome: Outcome): void {
+    const flight = this.#flights.get(id);
+    if (flight === undefined) return;
+    this.#flights.delete(id);
+    for (const end of flight.end) end();
+    for (const call of flight.calls) call(outcome);
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * One HTTP request and its one answer on uWebSockets.js. The request is copied at once (its native
+ * object dies with the handler), an aborted one is never touched again, and a body is bounded in
+ * size and time (I11).
+ */
+import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { AppError, type ErrorCode, errorBody, errors } from "../schemas/errors.ts";
+import type { Problem } from "../schemas/http.ts";
+import type { Clock } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** An object is sent as JSON; null sends no body. */
+  readonly body: object | Uint8Array | null;
+}
+
+const phrases: Readonly<Record<number, string>> = {
+  200: "OK",
+  201: "Created",
+  202: "Accepted",
+  204: "No Content",
+  304: "Not Modified",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  406: "Not Acceptable",
+  409: "Conflict",
+  410: "Gone",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+/** A body that takes longer than this is not waited for. */
+const body_ms_max = 30_000;
+
+const security = {
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Opener-Policy": "same-origin",
+};
+
+export class Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: ReadonlyMap<string, string>;
+  /** The peer's address as text. */
+  readonly peer: string;
+  readonly traceId: string;
+  /** Headers that every answer to this request carries. */
+  readonly common: Record<string, string> = { ...security };
+  readonly #res: HttpResponse;
+  readonly #clock: Clock;
+  #done = false;
+
+  constructor(res: HttpResponse, req: HttpRequest, clock: Clock, newId: () => string) {
+    this.#res = res;
+    this.#clock = clock;
+    this.method = req.getMethod().toUpperCase();
+    this.path = req.getUrl();
+    this.query = new URLSearchParams(req.getQuery());
+    const headers = new Map<string, string>();
+    req.forEach((name, value) => headers.set(name, value));
+    this.headers = headers;
+    this.peer = Buffer.from(res.getRemoteAddressAsText()).toString();
+    const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(this.header("traceparent"));
+    this.traceId = trace?.[1] ?? newId().replaceAll("-", "");
+    res.onAborted(() => {
+      this.#done = true;
+    });
+  }
+
+  header(name: string): string {
+    return this.headers.get(name) ?? "";
+  }
+
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** The body's bytes; call it before anything is awaited. Throws `too_large`. */
+  body(): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      const cancel = this.#clock.after(body_ms_max, () => {
+        if (!this.#done) this.#res.close();
+      });
+      this.#res.onAborted(() => {
+        this.#done = true;
+        cancel();
+        reject(new AppError("bad_request", "The request was aborted."));
+      });
+      this.#res.onData((chunk, isLast) => {
+        bytes += chunk.byteLength;
+        if (bytes > limits.body_bytes_max) {
+          cancel();
+          chunks.length = 0;
+          return reject(new AppError("too_large"));
+        }
+        // The chunk is only lent.
+        chunks.push(Buffer.from(new Uint8Array(chunk.slice(0))));
+        if (!isLast) return;
+        cancel();
+        resolve(Buffer.concat(chunks));
+      });
+    });
+  }
+
+  /** The connection has become a WebSocket; nothing may be answered any more. */
+  upgraded(): void {
+    this.#done = true;
+  }
+
+  answer({ status, headers, body }: Answer): void {
+    if (this.#done) return;
+    this.#done = true;
+    const json = body !== null && !(body instanceof Uint8Array);
+    const bytes = json ? Buffer.from(JSON.stringify(body)) : body;
+    const all = {
+      ...this.common,
+      ...(json ? { "Content-Type": "application/json", "Cache-Control": "no-store" } : {}),
+      ...headers,
+    };
+    this.#res.cork(() => {
+      this.#res.writeStatus(`${status} ${phrases[status] ?? "Unknown"}`);
+      for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
+      // The rest of a body that is too large is not read.
+      const close = status === 413;
+      if (this.method === "HEAD") this.#res.endWithoutBody(bytes?.byteLength ?? 0, close);
+      else if (bytes === null) {
+        if (status === 204 || status === 304) this.#res.endWithoutBody(undefined, close);
+        else this.#res.end("", close);
+      } else this.#res.end(bytes, close);
+    });
+  }
+
+  /** RFC 9457, with our code and the trace id. */
+  problem(code: ErrorCode, detail?: string, headers: Readonly<Record<string, string>> = {}): void {
+    const { status, message } = errors[code];
+    const problem: Problem = {
+      type: `urn:colloquy:error:${code}`,
+      title: message,
+      status,
+      detail: errorBody(code, detail).message,
+      code,
+      traceId: this.traceId,
+    };
+    const authenticate = status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
+    this.answer({
+      status,
+      headers: { "Content-Type": "application/problem+json", ...authenticate, ...headers },
+      body: problem,
+    });
+  }
+}

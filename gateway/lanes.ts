@@ -1,0 +1,57 @@
+/**
+ * The lanes that the gateway reads besides the log: live commits, live tokens, replies; all on one
+ * connection, so that what a worker published in order arrives in order. The only file here that
+ * knows how `streams/` names them.
+ */
+import type { Commit } from "../schemas/commit.ts";
+import type { Reply } from "../schemas/commands.ts";
+import type { ActorRef } from "../schemas/ids.ts";
+import type { TokenFrame } from "../schemas/tokens.ts";
+import type { Streams } from "../streams/connection.ts";
+import { followCommits, followTenant } from "../streams/live.ts";
+import { openReplies } from "../streams/replies.ts";
+import { followTokens, replayTokens } from "../streams/tokens.ts";
+import type { Vault } from "../streams/vault.ts";
+
+export interface Following {
+  /** Flushed: nothing stored after this is missed. */
+  readonly ready: Promise<void>;
+  stop(): void;
+}
+
+export interface Lanes {
+  commits(ref: ActorRef, call: (commit: Commit) => void): Following;
+  tenant(tenant: string, call: (commit: Commit) => void): Following;
+  tokens(ref: ActorRef, call: (frame: TokenFrame) => void): Following;
+  /** What memory still holds of an attempt behind `after`, sorted, maybe with gaps. */
+  replay(ref: ActorRef, turn: string, attempt: number, after: number): Promise<TokenFrame[]>;
+  replySubject(tenant: string): string;
+  onReply(command: string, call: (reply: Reply) => void): () => void;
+  /** Calls when the connection is back and the lanes may have lost something. */
+  reconnected(call: () => void): () => void;
+  stop(): void;
+}
+
+export function openLanes(streams: Streams, vault: Vault, inbox: string): Lanes {
+  const replies = openReplies(streams, inbox);
+  const calls = new Set<() => void>();
+  const listen = async (): Promise<void> => {
+    for await (const status of streams.nc.status()) {
+      if (status.type === "reconnect") for (const call of calls) call();
+    }
+  };
+  void listen();
+  return {
+    commits: (ref, call) => followCommits(streams, vault, ref, call),
+    tenant: (tenant, call) => followTenant(streams, vault, tenant, call),
+    tokens: (ref, call) => followTokens(streams, ref, call),
+    replay: (ref, turn, attempt, after) => replayTokens(streams, ref, turn, attempt, after),
+    replySubject: (tenant) => replies.subject(tenant),
+    onReply: (command, call) => replies.on(command, call),
+    reconnected(call) {
+      calls.add(call);
+      return () => calls.delete(call);
+    },
+    stop: () => replies.stop(),
+  };
+}

@@ -1,0 +1,41 @@
+/**
+ * Signs the page's visitor in by itself when Colloquy is embedded: only for a peer on loopback that
+ * names a loopback host (a page that rebinds its own name to 127.0.0.1 names another), and only for
+ * a page of this very origin. Everybody else learns nothing.
+ */
+import { AppError } from "../schemas/errors.ts";
+import type { LocalSignIn } from "../schemas/http.ts";
+import { issueAccessToken } from "./access-token.ts";
+import type { Exchange } from "./exchange.ts";
+import type { GatewayPorts } from "./ports.ts";
+
+const ttl_s = 24 * 60 * 60;
+const loopback_hosts: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+export const isLoopback = (address: string): boolean =>
+  /^127\./.test(address) ||
+  /^(0000:){7}0001$/.test(address) ||
+  /^(0000:){5}ffff:7f[0-9a-f]{2}:/.test(address) ||
+  address === "::1";
+
+function isLocal(exchange: Exchange): boolean {
+  const host = exchange.header("host");
+  if (!isLoopback(exchange.peer) || !loopback_hosts.has(host.replace(/:\d+$/, ""))) return false;
+  const origin = exchange.header("origin");
+  const site = exchange.header("sec-fetch-site");
+  return (
+    (origin === "" || origin === `http://${host}`) &&
+    (site === "" || site === "same-origin" || site === "none") &&
+    exchange.header("x-forwarded-for") === "" &&
+    exchange.header("forwarded") === ""
+  );
+}
+
+/** Throws `not_found` when this visitor cannot be signed in by himself. */
+export async function localSignIn(exchange: Exchange, ports: GatewayPorts): Promise<LocalSignIn> {
+  if (ports.local === null || !isLocal(exchange)) throw new AppError("not_found");
+  const { tenant, user } = ports.local;
+  const who = { tenant, user, role: "member" } as const;
+  const accessToken = await issueAccessToken(ports.secret, who, ttl_s, ports.clock.now());
+  return { accessToken, tenant, user, expiresIn: ttl_s };
+}

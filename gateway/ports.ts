@@ -1,0 +1,58 @@
+/** What the gateway is given by `cli/wire.ts`: it never imports an actor or a model. */
+import type { Queries } from "../projections/queries/queries.ts";
+import type { By, ActorRef, Clock, Ids } from "../schemas/ids.ts";
+import type { Readiness } from "../schemas/http.ts";
+import type { Streams } from "../streams/connection.ts";
+import type { Log } from "../streams/log.ts";
+import type { Vault } from "../streams/vault.ts";
+
+/** One file of the page. */
+export interface Asset {
+  /** The media type, with its charset. */
+  readonly type: string;
+  readonly bytes: Uint8Array;
+  /** A strong validator, in quotes. */
+  readonly etag: string;
+}
+
+/** A command on its way to `cmd.…`. */
+export interface OutgoingCommand {
+  readonly ref: ActorRef;
+  readonly name: string;
+  readonly id: string;
+  readonly data: object;
+  readonly by: By;
+  readonly reply: string | null;
+  readonly traceparent: string | null;
+}
+/** Resolves when the command is stored (I1); throws `AppError("unavailable")` else. */
+export interface CommandPublisher {
+  publish(command: OutgoingCommand): Promise<void>;
+}
+
+/** Something that should be looked at by whoever runs this; never throws. */
+export type Report = (problem: {
+  readonly what: string;
+  readonly ref?: ActorRef;
+  readonly error?: unknown;
+}) => void;
+
+export interface GatewayPorts {
+  readonly streams: Streams;
+  readonly vault: Vault;
+  readonly log: Log;
+  readonly queries: Queries;
+  readonly publish: CommandPublisher;
+  /** Signs access tokens. */
+  readonly secret: Uint8Array;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly report: Report;
+  ready(): Promise<Readiness>;
+  models(): readonly { readonly id: string; readonly provider: string }[];
+  knowsModel(name: string): boolean;
+  /** The web app: URL path → asset. */
+  readonly page: ReadonlyMap<string, Asset>;
+  /** Who the page's visitor is when embedded; null when visitors must bring a token. */
+  readonly local: { readonly tenant: string; readonly user: string } | null;
+}

@@ -1,0 +1,178 @@
+/**
+ * The gateway's socket: HTTP and `/ws/chat` on uWebSockets.js. This file joins the native server to
+ * sessions and routes, and knows how it begins and ends; it decides nothing else.
+ */
+import {
+  App,
+  type HttpRequest,
+  type HttpResponse,
+  type us_listen_socket,
+  us_listen_socket_close,
+  us_socket_local_port,
+  type WebSocket,
+  type us_socket_context_t,
+} from "uWebSockets.js";
+import { AppError } from "../schemas/errors.ts";
+import { limits } from "../schemas/limits.ts";
+import { type Identity, verifyAccessToken } from "./access-token.ts";
+import { Exchange } from "./exchange.ts";
+import type { GatewayPorts } from "./ports.ts";
+import { handle } from "./routes.ts";
+import { openService, type Service } from "./service.ts";
+import { Session, type Wire } from "./socket.ts";
+
+export interface Gateway {
+  readonly url: string;
+  readonly port: number;
+  /** Takes no more, tells every socket, and is gone after at most `drain_ms`. */
+  stop(drain_ms: number): Promise<void>;
+}
+
+interface SocketData {
+  readonly identity: Identity;
+  session: Session | null;
+}
+type Socket = WebSocket<SocketData>;
+
+/** Above our own limit, so that an oversized frame is refused with a close code, not cut off. */
+const native_frame_bytes_max = 2 * 1024 * 1024;
+const protocol = "colloquy.v1";
+
+export async function startGateway(
+  ports: GatewayPorts,
+  options: { host: string; port: number; corsOrigins: readonly string[] },
+): Promise<Gateway> {
+  const service = openService(ports);
+  const sockets = new Set<Socket>();
+  const exchanges = new Set<Exchange>();
+  let stopping = false;
+
+  const app = App();
+  app.ws<SocketData>("/ws/chat", {
+    maxPayloadLength: native_frame_bytes_max,
+    maxBackpressure: limits.socket_buffer_bytes_max,
+    idleTimeout: limits.socket_idle_s,
+    sendPingsAutomatically: true,
+    upgrade: (res, req, context) =>
+      upgrade(new Exchange(res, req, ports.clock, ports.ids), res, context, service, () => stopping),
+    open(ws) {
+      sockets.add(ws);
+      const data = ws.getUserData();
+      data.session = new Session(service, wireOf(ws, data), data.identity);
+      if (stopping) data.session.fail("shutting_down");
+      else data.session.open();
+    },
+    message(ws, message, isBinary) {
+      const { session } = ws.getUserData();
+      if (isBinary) return session?.fail("binary_frame");
+      if (message.byteLength > limits.frame_bytes_max) return session?.fail("too_large");
+      session?.text(Buffer.from(message).toString("utf8"));
+    },
+    drain(ws) {
+      ws.getUserData().session?.drained();
+    },
+    close(ws) {
+      sockets.delete(ws);
+      const data = ws.getUserData();
+      data.session?.closed();
+      data.session = null;
+    },
+  });
+  app.any("/*", (res: HttpResponse, req: HttpRequest) => {
+    const exchange = new Exchange(res, req, ports.clock, ports.ids);
+    if (stopping) return exchange.problem("shutting_down", undefined, { "Retry-After": "1" });
+    exchanges.add(exchange);
+    void handle(exchange, service, options.corsOrigins).finally(() => exchanges.delete(exchange));
+  });
+
+  const listening = await new Promise<us_listen_socket>((resolve, reject) => {
+    app.listen(options.host, options.port, (socket) => {
+      if (socket) resolve(socket);
+      else {
+        const where = `${options.host}:${options.port}`;
+        reject(new AppError("unavailable", `${where} is taken or cannot be listened on.`));
+      }
+    });
+  }).catch((error: unknown) => {
+    service.stop();
+    throw error;
+  });
+  const port = us_socket_local_port(listening);
+
+  const until = (ms: number, done: () => boolean): Promise<void> =>
+    new Promise((resolve) => {
+      const end = ports.clock.now() + ms;
+      const look = (): void => {
+        if (done() || ports.clock.now() >= end) resolve();
+        else ports.clock.after(10, look);
+      };
+      look();
+    });
+
+  return {
+    url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
+    port,
+    async stop(drain_ms) {
+      if (stopping) return;
+      stopping = true;
+      us_listen_socket_close(listening);
+      await until(drain_ms / 2, () => exchanges.size === 0 && service.commands.inFlight === 0);
+      for (const ws of sockets) ws.getUserData().session?.fail("shutting_down");
+      await until(drain_ms / 2, () => sockets.size === 0 && exchanges.size === 0);
+      app.close();
+      service.stop();
+    },
+  };
+}
+
+/** Judges the token before the socket exists: refused with an HTTP problem. */
+function upgrade(
+  exchange: Exchange,
+  res: HttpResponse,
+  context: us_socket_context_t,
+  service: Service,
+  stopping: () => boolean,
+): void {
+  const offered = exchange
+    .header("sec-websocket-protocol")
+    .split(",")
+    .map((name) => name.trim());
+  const token =
+    /^Bearer ([^\s]+)$/i.exec(exchange.header("authorization"))?.[1] ??
+    offered.find((name) => name.startsWith("bearer."))?.slice("bearer.".length);
+  if (stopping()) return exchange.problem("shutting_down");
+  if (token === undefined) return exchange.problem("unauthenticated");
+  const { secret, clock } = service.ports;
+  verifyAccessToken(secret, token, clock.now())
+    .then((identity) => {
+      if (exchange.done) return;
+      exchange.upgraded();
+      const data: SocketData = { identity, session: null };
+      res.cork(() => {
+        res.upgrade(
+          data,
+          exchange.header("sec-websocket-key"),
+          offered.includes(protocol) ? protocol : "",
+          exchange.header("sec-websocket-extensions"),
+          context,
+        );
+      });
+    })
+    .catch((error: unknown) => {
+      exchange.problem(error instanceof AppError ? error.code : "internal");
+    });
+}
+
+function wireOf(ws: Socket, data: SocketData): Wire {
+  const sent = (status: number): void => {
+    // Dropped: only answers can fill a buffer that far, of a client that asks and never reads.
+    if (status === 2) queueMicrotask(() => data.session?.fail("slow_consumer"));
+  };
+  return {
+    writable: () => ws.getBufferedAmount() < limits.socket_watermark_bytes,
+    send: (frame) => sent(ws.send(JSON.stringify(frame), false)),
+    sendBytes: (bytes) => sent(ws.send(bytes, false)),
+    cork: (call) => void ws.cork(call),
+    close: (code, reason) => ws.end(code, reason),
+  };
+}

@@ -1,0 +1,94 @@
+/** The parts that sockets and requests of one gateway share, put together. */
+import { AppError } from "../schemas/errors.ts";
+import type { ActorRef } from "../schemas/ids.ts";
+import type { Identity } from "./access-token.ts";
+import { Owners } from "./access.ts";
+import { Commands, type Outcome } from "./commands.ts";
+import { type Lanes, openLanes } from "./lanes.ts";
+import type { GatewayPorts } from "./ports.ts";
+import { Rooms } from "./rooms.ts";
+import { Sequences } from "./sequences.ts";
+import { Watches } from "./watch.ts";
+
+export interface Service {
+  readonly ports: GatewayPorts;
+  readonly lanes: Lanes;
+  readonly owners: Owners;
+  readonly commands: Commands;
+  readonly rooms: Rooms;
+  readonly sequences: Sequences;
+  readonly watches: Watches;
+  stop(): void;
+}
+
+export function openService(ports: GatewayPorts): Service {
+  const { log, clock, report, queries } = ports;
+  const lanes = openLanes(ports.streams, ports.vault, ports.ids());
+  const owners = new Owners(log);
+  const sequences = new Sequences();
+  const commands = new Commands(lanes, ports.publish, clock);
+  const rooms = new Rooms({
+    lanes,
+    log,
+    clock,
+    report,
+    noticed(commit) {
+      sequences.saw(commit.ref, commit.sequence);
+      commands.noticed(commit);
+    },
+  });
+  const watches = new Watches({ lanes, queries, owners, clock, report });
+  return {
+    ports,
+    lanes,
+    owners,
+    commands,
+    rooms,
+    sequences,
+    watches,
+    stop() {
+      watches.stop();
+      rooms.stop();
+      lanes.stop();
+    },
+  };
+}
+
+/** The conversation of this id in the sender's own tenant: no other can be named (I10). */
+export const conversationRef = (who: Identity, id: string): ActorRef => ({
+  tenant: who.tenant,
+  kind: "conversation",
+  id,
+});
+
+/**
+ * Sends a command as this user and calls back once. The conversation is followed before the command
+ * is published, so that its commit cannot be missed. Throws what refuses it before it is sent.
+ */
+export async function command(
+  service: Service,
+  who: Identity,
+  request: { readonly ref: ActorRef; readonly name: string; readonly id: string; readonly data: object },
+  settled: (outcome: Outcome) => void,
+  traceparent: string | null = null,
+): Promise<void> {
+  const { ref, data } = request;
+  const model = "model" in data ? data.model : undefined;
+  if (typeof model === "string" && !service.ports.knowsModel(model)) {
+    throw new AppError("model_not_found");
+  }
+  if ((await service.owners.access(ref, who)) === "denied") throw new AppError("not_found");
+  const lease = service.rooms.enter(ref);
+  try {
+    await lease.room.opened;
+  } catch (error) {
+    lease.release();
+    throw error instanceof AppError ? error : new AppError("unavailable");
+  }
+  const by = { type: "user" as const, id: who.user };
+  service.commands.run({ ...request, by, traceparent }, (outcome) => {
+    lease.release();
+    if (outcome.ok) service.sequences.saw(ref, outcome.sequence);
+    settled(outcome);
+  });
+}

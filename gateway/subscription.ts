@@ -1,0 +1,138 @@
+/**
+ * One socket's reading of one conversation. At the head it is a member of the room; behind it (a
+ * resume, a slow socket) it has a cursor of its own that catches up from the log and joins when it
+ * stands exactly where the room stands. A slow socket is only a lagging cursor: past the watermark
+ * nothing is pushed, and its position is all that is kept (I6, I11).
+ */
+import type { ServerFrame } from "../schemas/frames.ts";
+import { Cursor, type Position, type PushFrame } from "./cursor.ts";
+import { advance } from "./push-frames.ts";
+import { isUpToDate, type Member, type Outgoing, type Room } from "./room.ts";
+
+/** What a subscription needs of its socket. */
+export interface Outlet {
+  /** False past the watermark. */
+  writable(): boolean;
+  send(frame: ServerFrame): void;
+  sendBytes(bytes: Uint8Array): void;
+  /** Gathers what `call` sends into one write. */
+  cork(call: () => void): void;
+}
+
+export class Subscription implements Member {
+  readonly room: Room;
+  readonly #outlet: Outlet;
+  readonly #failed: (error: unknown) => void;
+  #position: Position | null = null;
+  #state: "waiting" | "catching" | "joined" | "lagging" | "ended" = "waiting";
+  #arrived: ((revision: number) => void) | null = null;
+
+  constructor(room: Room, outlet: Outlet, failed: (error: unknown) => void) {
+    this.room = room;
+    this.#outlet = outlet;
+    this.#failed = failed;
+  }
+
+  /** False until it was told where to begin. */
+  get begun(): boolean {
+    return this.#position !== null;
+  }
+
+  /** Begins behind `position`; `arrived` is called once, when the replay is done. */
+  begin(position: Position, arrived: ((revision: number) => void) | null): void {
+    if (this.#state !== "waiting") return;
+    this.#position = position;
+    this.#arrived = arrived;
+    this.#state = "catching";
+    this.#run();
+  }
+
+  /** The socket's buffer drained. */
+  drained(): void {
+    if (this.#state !== "lagging") return;
+    this.#state = "catching";
+    this.#run();
+  }
+
+  end(): void {
+    this.#state = "ended";
+    this.room.leave(this);
+  }
+
+  deliver(batch: readonly Outgoing[]): void {
+    this.#outlet.cork(() => {
+      for (const { bytes, after } of batch) {
+        if (this.#state !== "joined") return;
+        if (!this.#outlet.writable()) return this.#lag();
+        this.#outlet.sendBytes(bytes);
+        this.#position = after;
+      }
+    });
+  }
+
+  #lag(): void {
+    this.room.leave(this);
+    this.#state = "lagging";
+  }
+
+  #run(): void {
+    this.#catchUp().catch((error: unknown) => {
+      if (this.#state !== "ended") this.#failed(error);
+    });
+  }
+
+  async #catchUp(): Promise<void> {
+    await this.room.opened;
+    // `#state` changes while this waits; it is read through a call so that the compiler knows.
+    while (this.#catching() && !this.room.closed) {
+      const position = this.#position;
+      if (position === null) return;
+      if (isUpToDate(position, this.room.position)) return this.#join();
+      const { base, commits } = this.room.tail.from(position.revision);
+      const cursor = new Cursor(this.room.ref.id, position, { base, replaying: true });
+      for await (const commit of commits ?? this.room.read(base)) {
+        cursor.commit(commit);
+        if (!this.#push(cursor.take())) return;
+      }
+      if (!this.#catching()) return;
+      if (cursor.head.revision < this.room.position.revision) continue;
+      for (const frame of this.room.frames) cursor.frame(frame);
+      cursor.live();
+      if (!this.#push(cursor.take())) return;
+      const reached = cursor.position;
+      if (isUpToDate(reached, this.room.position)) return this.#join();
+      await this.room.moved();
+    }
+  }
+
+  #catching(): boolean {
+    return this.#state === "catching";
+  }
+
+  #join(): void {
+    this.#position = this.room.position;
+    this.#state = "joined";
+    this.room.join(this);
+    const arrived = this.#arrived;
+    this.#arrived = null;
+    arrived?.(this.#position.revision);
+  }
+
+  /** False when the socket takes no more, or wants none. */
+  #push(frames: readonly PushFrame[]): boolean {
+    let goesOn = true;
+    this.#outlet.cork(() => {
+      for (const frame of frames) {
+        if (!this.#catching()) goesOn = false;
+        else if (!this.#outlet.writable()) {
+          this.#state = "lagging";
+          goesOn = false;
+        }
+        if (!goesOn || this.#position === null) return;
+        this.#outlet.send(frame);
+        this.#position = advance(this.#position, frame);
+      }
+    });
+    return goesOn && this.#catching();
+  }
+}
