@@ -1,0 +1,157 @@
+/**
+ * The only door to SQL. On Postgres a bounded pool, on PGlite one connection: PGlite is one session
+ * for all its clients, so nothing here or above may use SET (other than SET LOCAL), LISTEN, NOTIFY,
+ * advisory locks, named statements or temporary tables. A lost connection mends itself with the next
+ * query. Whatever may pass by itself is thrown as `AppError("unavailable")`; any other SQL error
+ * comes as the driver threw it, and `sqlState` reads its code.
+ */
+import pg from "pg";
+import { AppError } from "../schemas/errors.ts";
+import { limits } from "../schemas/limits.ts";
+
+export type SqlValue = string | number | boolean | null | readonly (string | number | null)[];
+export type SqlRow = Readonly<Record<string, unknown>>;
+
+/** Runs one statement; parameters are `$1`, `$2` … `bigint` columns come as numbers. */
+export interface Sql {
+  query(text: string, values?: readonly SqlValue[]): Promise<readonly SqlRow[]>;
+}
+
+export interface Database extends Sql {
+  /** Commits what `work` did when it resolves, else rolls it back and throws what it threw. */
+  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+  readonly dialect: "postgres" | "pglite";
+}
+
+export interface DatabaseOptions {
+  /** What the server's list of sessions shows. */
+  readonly name?: string;
+  readonly connections_max?: number;
+  /** Milliseconds one statement may take. */
+  readonly statement_ms?: number;
+}
+
+/** Codes that pass by themselves: conflicts, resources, operator's work, tables not made yet. */
+const passing = /^(08|40|53|55|57|58|3F000$|42P01$|XX00[012]$)/;
+
+/** The five letters of an SQL error, wherever it is wrapped; null when it is none. */
+export function sqlState(error: unknown): string | null {
+  if (error instanceof pg.DatabaseError) return error.code ?? null;
+  return error instanceof Error && error.cause !== undefined ? sqlState(error.cause) : null;
+}
+
+function coded(error: unknown): unknown {
+  if (error instanceof AppError) return error;
+  const state = sqlState(error);
+  // An error that the server did not send is the connection's own: refused, reset, timed out.
+  if (state !== null && !passing.test(state)) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new AppError("unavailable", `The database cannot answer now: ${why}`, { cause: error });
+}
+
+const int8_oid = 20;
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid: number, format?: "text" | "binary") =>
+    // Counts and sequences stay far below 2^53.
+    oid === int8_oid && format !== "binary" ? Number : pg.types.getTypeParser(oid, "text"),
+};
+
+/** Connects; throws `AppError("unavailable")` when nothing answers at `url`. */
+export async function connectDatabase(
+  url: string,
+  options: DatabaseOptions = {},
+): Promise<Database> {
+  const statement_ms = options.statement_ms ?? limits.statement_ms;
+  const config: pg.ClientConfig = {
+    connectionString: url,
+    application_name: options.name ?? "colloquy",
+    connectionTimeoutMillis: limits.database_connect_ms,
+    // The driver's own watch also covers a server that is stopped or a network that is cut.
+    query_timeout: statement_ms + 1_000,
+    keepAlive: true,
+    types,
+  };
+  const dialect = await detect(config);
+  const pool = new pg.Pool({
+    ...config,
+    ...(dialect === "postgres" ? { statement_timeout: statement_ms } : {}),
+    max: dialect === "pglite" ? 1 : (options.connections_max ?? limits.database_connections_max),
+    idleTimeoutMillis: 0,
+  });
+  // A pooled connection that dies idle is dropped by the pool; the next query opens another.
+  pool.on("error", () => undefined);
+
+  const acquire = async (): Promise<pg.PoolClient> => {
+    if (pool.waitingCount >= limits.database_waiting_max) {
+      throw new AppError("unavailable", "Too many queries wait for the database.");
+    }
+    try {
+      return await pool.connect();
+    } catch (error) {
+      throw coded(error);
+    }
+  };
+
+  /** Gives back the connection, or drops it when its state is not known for certain. */
+  const use = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
+    const client = await acquire();
+    let broken: Error | null = null;
+    const lost = (error: Error): void => {
+      broken = error;
+    };
+    client.on("error", lost);
+    try {
+      return await work(client);
+    } catch (error) {
+      // After an error of the server the session is sound, unless it says that it is ending.
+      const state = sqlState(error);
+      if (state === null || /^(08|57P)/.test(state)) broken ??= new Error("dropped");
+      throw coded(error);
+    } finally {
+      client.off("error", lost);
+      client.release(broken ?? undefined);
+    }
+  };
+
+  const on = (client: pg.PoolClient): Sql => ({
+    query: async (text, values = []) => {
+      const result = await client.query<Record<string, unknown>>(text, [...values]);
+      return result.rows;
+    },
+  });
+
+  return {
+    dialect,
+    query: (text, values) => use((client) => on(client).query(text, values)),
+    transaction: (work) =>
+      use(async (client) => {
+        await client.query("BEGIN");
+        try {
+          const result = await work(on(client));
+          await client.query("COMMIT");
+          return result;
+        } catch (error) {
+          // A rollback that fails shows that the connection is gone, which rolls back as well.
+          const failed = await client.query("ROLLBACK").catch((second: unknown) => ({ second }));
+          if ("second" in failed && sqlState(error) !== null) throw failed.second;
+          throw error;
+        }
+      }),
+    close: () => pool.end(),
+  };
+}
+
+async function detect(config: pg.ClientConfig): Promise<Database["dialect"]> {
+  const client = new pg.Client(config);
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ version: string }>("SELECT version()");
+    return /emscripten|pglite|wasm/i.test(rows[0]?.version ?? "") ? "pglite" : "postgres";
+  } catch (error) {
+    throw coded(error);
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+}

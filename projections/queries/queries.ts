@@ -1,0 +1,64 @@
+/**
+ * What the gateway may read. Every statement names the tenant first and reads only the views in
+ * schema `read` (I9, I10). An actor that a projector has parked is never shown as it was: `stale`.
+ */
+import { AppError } from "../../schemas/errors.ts";
+import type { Conversation, Message, Page } from "../../schemas/http.ts";
+import { isTenant, isUuid } from "../../schemas/ids.ts";
+import type { Database } from "../postgres.ts";
+import { type ConversationPage, listConversations, oneConversation } from "./conversations.ts";
+import { type FollowPositions, watchFreshness } from "./freshness.ts";
+import { listMessages, type MessagePage } from "./messages.ts";
+
+/** Waits until the projectors that a query reads have reached this EVENTS sequence. */
+interface Fresh {
+  readonly minSeq?: number;
+}
+
+export interface Queries {
+  /** Newest `updatedAt` first, only the owner's, never deleted ones. Throws `bad_cursor`, `stale`. */
+  conversations(page: ConversationPage & Fresh): Promise<Page<Conversation>>;
+  /** Null when unknown; a deleted one comes with status "deleted". */
+  conversation(tenant: string, id: string, minSeq?: number): Promise<Conversation | null>;
+  /** Oldest first; `all: false` is the path to the head. */
+  messages(page: MessagePage & Fresh): Promise<Page<Message>>;
+  /** Projector → EVENTS sequence that it has reached. */
+  positions(): Promise<Readonly<Record<string, number>>>;
+  /** Ends the following of positions. */
+  stop(): void;
+}
+
+/** `follow` brings announced positions: `(on) => followPositions(streams, on)`. */
+export function openQueries(database: Database, follow: FollowPositions): Queries {
+  const freshness = watchFreshness(database, follow);
+
+  const notParked = async (projector: string, tenant: string, id: string): Promise<void> => {
+    const parked = await database.query(
+      `SELECT 1 FROM read.parked
+       WHERE tenant = $1 AND kind = 'conversation' AND id = $2 AND projector = $3`,
+      [tenant, id, projector],
+    );
+    if (parked.length > 0) throw new AppError("stale", "The read model of it is parked.");
+  };
+
+  return {
+    async conversations(page) {
+      await freshness.reached(["conversations"], page.minSeq);
+      return listConversations(database, page);
+    },
+    async conversation(tenant, id, minSeq) {
+      if (!isTenant(tenant) || !isUuid(id)) return null;
+      await freshness.reached(["conversations"], minSeq);
+      await notParked("conversations", tenant, id);
+      return oneConversation(database, tenant, id);
+    },
+    async messages(page) {
+      if (!isTenant(page.tenant) || !isUuid(page.conversation)) return { items: [], next: null };
+      await freshness.reached(["messages"], page.minSeq);
+      await notParked("messages", page.tenant, page.conversation);
+      return listMessages(database, page);
+    },
+    positions: freshness.positions,
+    stop: freshness.stop,
+  };
+}
