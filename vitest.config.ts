@@ -1,0 +1,15 @@
+/** How the suites run: real services and real processes, so generous limits and few at a time. */
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: ["test/toolchain/fixtures/**"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 90_000,
+    teardownTimeout: 20_000,
+    allowOnly: false,
+  },
+});
