@@ -38,7 +38,8 @@ function message(row: SqlRow): Message {
     tokens_in === null ? null : { tokensIn: tokens_in, tokensOut: tokens_out, costUsd: cost_usd };
   const error = error_code === null ? null : { code: error_code, message: error_message };
   // The select above has exactly the fields and types of the schema; the contract suite checks it.
-  return { ...rest, citations: [], usage, error } as Message;
+  const whole: object = { ...rest, citations: [], usage, error };
+  return whole as Message;
 }
 
 export async function listMessages(sql: Sql, page: MessagePage): Promise<Page<Message>> {

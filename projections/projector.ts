@@ -1,0 +1,195 @@
+/**
+ * What a projector is: a name, a version and sheets. A sheet is one table and one pure fold from an
+ * event to its rows. The fold sees only rows of the event's own actor, and a commit changes all
+ * sheets or none, so a row depends on nothing but its actor's events (I8). A fold that throws is a
+ * poison event: `applyBatch` leaves its commit out and names the actor, to be parked.
+ *
+ * A change of a table or a fold is a new version, never a migration.
+ */
+import type { Commit } from "../schemas/commit.ts";
+import { type ActorRef, refKey } from "../schemas/ids.ts";
+import type { DomainEvent } from "../schemas/events.ts";
+import type { Sql } from "./postgres.ts";
+import { loadRows, writeRows } from "./rows.ts";
+
+export type Value = string | number | boolean | null;
+export type Row = Readonly<Record<string, Value>>;
+
+export interface Table {
+  readonly name: string;
+  /** Column → its SQL type; `not null` follows from `nullable`. The first is `tenant`. */
+  readonly columns: Readonly<Record<string, string>>;
+  readonly nullable: readonly string[];
+  /** Begins with the tenant and the actor's id. */
+  readonly key: readonly string[];
+  /** What follows `ON <table>` in CREATE INDEX. */
+  readonly indexes: readonly string[];
+  /** Columns that the view in schema `read` does not show: the fold's own memory. */
+  readonly hidden: readonly string[];
+}
+
+/** An event with its place: what a fold may know beside the data. */
+export interface Place {
+  readonly ref: ActorRef;
+  /** This event's number. */
+  readonly revision: number;
+  /** The number of the commit's last event. */
+  readonly last: number;
+  readonly at: string;
+  /** Whether it is the first event of its commit. */
+  readonly first: boolean;
+}
+
+/** The rows of one actor, by what `wants` named; null for the actor's one row. */
+export interface Rows<R extends Row> {
+  get(part: string | null): R | undefined;
+  put(part: string | null, row: R): void;
+  /** Removes all rows of the actor, stored ones as well. */
+  clear(): void;
+}
+
+export interface Sheet<R extends Row = Row> {
+  readonly table: Table;
+  /** The column by which `part` finds a row within its actor; null: one row per actor. */
+  readonly part: string | null;
+  /** The part that the fold will `get` for this event; undefined when it gets none. */
+  wants(event: DomainEvent): string | null | undefined;
+  /** Changes rows; throws when the event cannot follow what was. */
+  fold(rows: Rows<R>, event: DomainEvent, place: Place): void;
+}
+
+export interface Projector {
+  readonly name: string;
+  readonly version: number;
+  readonly sheets: readonly Sheet[];
+}
+
+/** A commit that could not be applied; its actor is to be parked. */
+export interface Poison {
+  readonly ref: ActorRef;
+  readonly revision: number;
+  readonly sequence: number;
+  readonly reason: string;
+}
+
+/** What a batch does to one sheet. */
+export interface SheetChange {
+  readonly sheet: Sheet;
+  /** Stored rows, then those of the batch, by actor and part; null for "no longer there". */
+  readonly rows: Map<string, Row | null>;
+  /** Keys of `rows` that the batch has put. */
+  readonly put: Set<string>;
+  /** Actors whose stored rows go. */
+  readonly cleared: Map<string, ActorRef>;
+}
+
+export const rowKey = (ref: ActorRef, part: string | null): string => `${refKey(ref)} ${part ?? ""}`;
+
+/**
+ * Applies commits, in log order, to the projector's tables in `schema`, within the transaction that
+ * `sql` runs in. Skips actors of which `skip` says so, and every later commit of a poisoned one.
+ */
+export async function applyBatch(
+  projector: Projector,
+  schema: string,
+  commits: readonly Commit[],
+  sql: Sql,
+  skip: (ref: ActorRef) => boolean,
+): Promise<Poison[]> {
+  const wanted = commits.filter((commit) => commit.ref.kind === "conversation" && !skip(commit.ref));
+  const changes: SheetChange[] = [];
+  for (const sheet of projector.sheets) changes.push(await load(sheet, schema, wanted, sql));
+  const poisons = foldCommits(changes, wanted);
+  for (const change of changes) await writeRows(change, schema, sql);
+  return poisons;
+}
+
+/** Folds commits into changes that hold the stored rows: the pure middle of `applyBatch`. */
+export function foldCommits(
+  changes: readonly SheetChange[],
+  commits: readonly Commit[],
+): Poison[] {
+  const poisons = new Map<string, Poison>();
+  for (const commit of commits) {
+    const { ref, revision, sequence } = commit;
+    if (poisons.has(refKey(ref))) continue;
+    const drafts = changes.map((change) => draftOf(change, ref));
+    try {
+      for (const [index, event] of commit.events.entries()) {
+        const place: Place = {
+          ref,
+          revision: revision + index,
+          last: revision + commit.events.length - 1,
+          at: commit.at,
+          first: index === 0,
+        };
+        for (const draft of drafts) draft.sheet.fold(draft.rows, event, place);
+      }
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      poisons.set(refKey(ref), { ref, revision, sequence, reason });
+      continue;
+    }
+    for (const draft of drafts) draft.merge();
+  }
+  return [...poisons.values()];
+}
+
+/** One commit's changes to one sheet, merged only when the whole commit could be folded. */
+function draftOf(
+  change: SheetChange,
+  ref: ActorRef,
+): { sheet: Sheet; rows: Rows<Row>; merge: () => void } {
+  const puts = new Map<string, Row>();
+  let cleared = false;
+  const rows: Rows<Row> = {
+    get(part) {
+      const key = rowKey(ref, part);
+      return puts.get(key) ?? (cleared ? undefined : (change.rows.get(key) ?? undefined));
+    },
+    put: (part, row) => void puts.set(rowKey(ref, part), row),
+    clear() {
+      cleared = true;
+      puts.clear();
+    },
+  };
+  const merge = (): void => {
+    if (cleared) {
+      const prefix = `${refKey(ref)} `;
+      for (const key of [...change.rows.keys()]) {
+        if (!key.startsWith(prefix)) continue;
+        change.rows.set(key, null);
+        change.put.delete(key);
+      }
+      change.cleared.set(refKey(ref), ref);
+    }
+    for (const [key, row] of puts) {
+      change.rows.set(key, row);
+      change.put.add(key);
+    }
+  };
+  return { sheet: change.sheet, rows, merge };
+}
+
+async function load(
+  sheet: Sheet,
+  schema: string,
+  commits: readonly Commit[],
+  sql: Sql,
+): Promise<SheetChange> {
+  const wanted = new Map<string, { ref: ActorRef; part: string | null }>();
+  for (const { ref, events } of commits) {
+    for (const event of events) {
+      const part = sheet.wants(event);
+      if (part !== undefined) wanted.set(rowKey(ref, part), { ref, part });
+    }
+  }
+  const rows = new Map<string, Row | null>();
+  if (wanted.size > 0) {
+    for (const row of await loadRows(sheet, schema, [...wanted.values()], sql)) {
+      const part = sheet.part === null ? null : String(row[sheet.part]);
+      rows.set(`${row["tenant"]}.conversation.${row[sheet.table.key[1] ?? ""]} ${part ?? ""}`, row);
+    }
+  }
+  return { sheet, rows, put: new Set(), cleared: new Map() };
+}

@@ -1,0 +1,82 @@
+/**
+ * Rows in and out of a projector's tables, many in one statement: arrays unnested side by side, so
+ * a statement's text does not depend on how many rows it carries. Statements are built from the
+ * names that projectors declare, never from data.
+ */
+import type { ActorRef } from "../schemas/ids.ts";
+import type { Row, Sheet, SheetChange, Table } from "./projector.ts";
+import type { Sql } from "./postgres.ts";
+
+/** The SQL type of a column without its collation, for casts. */
+const bare = (type: string): string => type.replace(/ COLLATE .*$/, "");
+
+const stamp = (column: string): string =>
+  `to_char(t.${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;
+
+/** Columns as a fold reads them: ids, times and money as text. */
+const readable = (table: Table): string =>
+  Object.entries(table.columns)
+    .map(([column, type]) => {
+      if (type.startsWith("timestamptz")) return stamp(column);
+      return /^(uuid|numeric)/.test(type) ? `t.${column}::text AS ${column}` : `t.${column}`;
+    })
+    .join(", ");
+
+export async function loadRows(
+  sheet: Sheet,
+  schema: string,
+  wanted: readonly { readonly ref: ActorRef; readonly part: string | null }[],
+  sql: Sql,
+): Promise<readonly Row[]> {
+  const { table, part } = sheet;
+  const actor = table.key[1] ?? "";
+  const byPart = part === null ? "" : ` AND t.${part} = w.part`;
+  const rows = await sql.query(
+    `SELECT ${readable(table)}
+     FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS w (tenant, actor, part)
+     JOIN ${schema}.${table.name} t ON t.tenant = w.tenant AND t.${actor} = w.actor${byPart}`,
+    [
+      wanted.map(({ ref }) => ref.tenant),
+      wanted.map(({ ref }) => ref.id),
+      wanted.map((one) => one.part),
+    ],
+  );
+  // `readable` selects exactly the columns of a row, as strings, numbers and nulls.
+  return rows as readonly Row[];
+}
+
+/** Postgres text holds no NUL; it becomes the replacement character, the same in every rebuild. */
+const storable = (value: string | number | boolean | null): string | number | null => {
+  if (typeof value === "string") return value.replaceAll("\0", "\u{fffd}");
+  return typeof value === "boolean" ? String(value) : value;
+};
+
+export async function writeRows(change: SheetChange, schema: string, sql: Sql): Promise<void> {
+  const { table } = change.sheet;
+  const actors = [...change.cleared.values()];
+  if (actors.length > 0) {
+    await sql.query(
+      `DELETE FROM ${schema}.${table.name} t
+       USING unnest($1::text[], $2::uuid[]) AS w (tenant, actor)
+       WHERE t.tenant = w.tenant AND t.${table.key[1]} = w.actor`,
+      [actors.map(({ tenant }) => tenant), actors.map(({ id }) => id)],
+    );
+  }
+  const rows: Row[] = [];
+  for (const key of change.put) {
+    const row = change.rows.get(key);
+    if (row) rows.push(row);
+  }
+  if (rows.length === 0) return;
+  const columns = Object.keys(table.columns);
+  const casts = Object.values(table.columns).map((type, index) => `$${index + 1}::${bare(type)}[]`);
+  const updates = columns
+    .filter((column) => !table.key.includes(column))
+    .map((column) => `${column} = excluded.${column}`);
+  await sql.query(
+    `INSERT INTO ${schema}.${table.name} (${columns.join(", ")})
+     SELECT * FROM unnest(${casts.join(", ")})
+     ON CONFLICT (${table.key.join(", ")}) DO UPDATE SET ${updates.join(", ")}`,
+    columns.map((column) => rows.map((row) => storable(row[column] ?? null))),
+  );
+}
