@@ -1,0 +1,154 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { PushFrame } from "../../gateway/cursor.ts";
+import type { Lanes } from "../../gateway/lanes.ts";
+import { Room } from "../../gateway/room.ts";
+import { type Outlet, Subscription } from "../../gateway/subscription.ts";
+import type { Commit } from "../../schemas/commit.ts";
+import type { Clock } from "../../schemas/ids.ts";
+import type { TokenFrame } from "../../schemas/tokens.ts";
+import { commitsOf, framesOf, type Item, script, uuid } from "./conversation-script.ts";
+import { Transcript } from "./transcript.ts";
+
+const id = uuid(1);
+const ref = { tenant: "acme", kind: "conversation", id } as const;
+const start = { revision: 0, turn: null, owed: null };
+const turns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Waits cost one turn of the loop, so that every retry happens and no test waits. */
+const clock: Clock = {
+  now: () => 0,
+  after(_ms, call) {
+    const handle = setImmediate(call);
+    return () => clearImmediate(handle);
+  },
+};
+
+/** A conversation whose items appear one by one, in the log at once and in the lanes maybe. */
+class World {
+  readonly stored: Item[] = [];
+  readonly room: Room;
+  #commit: (commit: Commit) => void = () => {};
+  #frame: (frame: TokenFrame) => void = () => {};
+  keepsFrames = true;
+
+  constructor() {
+    const following = { ready: Promise.resolve(), stop: () => {} };
+    const lanes: Pick<Lanes, "commits" | "tokens" | "replay" | "reconnected"> = {
+      commits: (_ref, call) => ((this.#commit = call), following),
+      tokens: (_ref, call) => ((this.#frame = call), following),
+      replay: async (_ref, turn, attempt, after) =>
+        framesOf(this.keepsFrames ? this.stored : []).filter(
+          ({ t, a, s }) => t === turn && a === attempt && s > after,
+        ),
+      reconnected: () => () => {},
+    };
+    const stored = this.stored;
+    const log = {
+      async *read(_ref: unknown, after: { revision: number }): AsyncGenerator<Commit> {
+        for (const commit of commitsOf(stored)) if (commit.revision > after.revision) yield commit;
+      },
+    };
+    // A room uses no more of the lanes and the log than these.
+    const parts = { lanes, log, clock, report: () => {}, noticed: () => {} };
+    this.room = new Room(ref, parts as ConstructorParameters<typeof Room>[1]);
+  }
+
+  happen(item: Item, seen: boolean): void {
+    this.stored.push(item);
+    if (!seen) return;
+    if ("commit" in item) this.#commit(item.commit);
+    else this.#frame(item.frame);
+  }
+}
+
+/** A socket that takes `room` frames and then stops until it is read. */
+class SlowSocket implements Outlet {
+  readonly transcript = new Transcript();
+  buffered = 0;
+  most = 0;
+  readonly watermark: number;
+
+  constructor(watermark: number) {
+    this.watermark = watermark;
+  }
+  writable(): boolean {
+    return this.buffered < this.watermark;
+  }
+  send(frame: unknown): void {
+    this.buffered++;
+    this.most = Math.max(this.most, this.buffered);
+    this.transcript.take(frame as PushFrame); // a subscription sends nothing else
+  }
+  sendBytes(bytes: Uint8Array): void {
+    this.send(JSON.parse(new TextDecoder().decode(bytes)));
+  }
+  cork(call: () => void): void {
+    call();
+  }
+}
+
+const world = fc.array(
+  fc.record({
+    attempts: fc.array(fc.array(fc.string({ minLength: 1, maxLength: 3 }), { maxLength: 8 }), {
+      minLength: 1,
+      maxLength: 3,
+    }),
+    checkpointEvery: fc.integer({ min: 1, max: 6 }),
+    end: fc.constantFrom("completed" as const, "cancelled" as const, "failed" as const),
+  }),
+  { minLength: 1, maxLength: 4 },
+);
+
+describe("a room and its subscriptions", () => {
+  test("I6 I11: slow, late and fast sockets all read the same story, whatever the lanes lose", async () => {
+    await fc.assert(
+      fc.asyncProperty(world, fc.infiniteStream(fc.nat(9)), fc.boolean(), async (of, dice, keeps) => {
+        const items = script("acme", id, of);
+        const roll = (): number => dice.next().value ?? 0;
+        const live = new World();
+        live.keepsFrames = keeps;
+        const sockets: { socket: SlowSocket; subscription: Subscription }[] = [];
+        const failures: unknown[] = [];
+        const enter = (): void => {
+          const socket = new SlowSocket(1 + roll());
+          const subscription = new Subscription(live.room, socket, (error) => failures.push(error));
+          subscription.begin(start, null);
+          sockets.push({ socket, subscription });
+        };
+        const drain = (): void => {
+          for (const { socket, subscription } of sockets) {
+            socket.buffered = 0;
+            subscription.drained();
+          }
+        };
+        enter();
+        for (const item of items) {
+          live.happen(item, roll() > 1);
+          if (roll() > 7 && sockets.length < 5) enter();
+          if (roll() > 6) await turns();
+          if (roll() > 7) drain();
+        }
+        // The last commit always arrives; with it, everything that is missing is noticed.
+        const last = items.at(-1);
+        const end = (last !== undefined && "commit" in last && last.commit.revision + last.commit.events.length - 1) || 0;
+        if (last !== undefined) live.happen(last, true);
+        enter();
+        for (let n = 0; n < 500 && sockets.some(({ socket }) => socket.transcript.revision < end || socket.transcript.owed !== null); n++) {
+          drain();
+          await turns();
+        }
+        drain();
+        await turns();
+        expect(failures).toEqual([]);
+        const [first] = sockets;
+        for (const { socket } of sockets) {
+          expect(socket.transcript.revision).toBe(end);
+          expect(socket.transcript.story).toEqual(first?.socket.transcript.story);
+          expect(socket.most).toBeLessThanOrEqual(socket.watermark);
+        }
+        live.room.close();
+      }),
+      { numRuns: 150 },
+    );
+  });
+});
