@@ -1,6 +1,7 @@
 "use strict";
 /**
- * Every npm script begins here: `node scripts/bootstrap.cjs [node flags] <file> [arguments]`. It sees
+ * Every npm script begins here: `node scripts/bootstrap.cjs [node flags] <file> [arguments]` (without
+ * a file it only installs). It sees
  * to it that the locked dependencies are installed for this machine, then runs the file, given
  * relative to the clone, under the Node that package.json pins.
  *
@@ -67,6 +68,7 @@ function isFresh() {
 /** Runs `args` under the pinned Node: in this very process where it is that Node already. */
 function run(args) {
   const at = args.findIndex((arg) => !arg.startsWith("-"));
+  if (at === -1) return Promise.resolve();
   const file = path.join(root, args[at]);
   if (process.version === `v${node_version}` && at === 0) {
     process.argv = [process.argv[0], file].concat(args.slice(1));

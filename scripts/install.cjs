@@ -24,7 +24,10 @@ npm_flags.push("--loglevel=error", "--fetch-retry-mintimeout=1000", "--fetch-ret
 /** What npm's output means, first match wins. */
 const npm_troubles = [
   [/\b(ENOSPC|EDQUOT)\b/, () => `the disk is full: make room for ${boot.modules} and try again.`],
-  [/\b(EACCES|EPERM|EROFS)\b/, () => `no permission to write to ${boot.modules} or to npm's cache.`],
+  [
+    /\b(EACCES|EPERM|EROFS)\b/,
+    () => `no permission to write to ${boot.modules} or to npm's cache.`,
+  ],
   [
     /\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT)\b/,
     () =>
@@ -48,7 +51,9 @@ function supported() {
     throw sentence(`${platform} is not supported; Colloquy runs on ${platforms.join(", ")}.`);
   }
   if (process.platform === "linux" && !process.report.getReport().header.glibcVersionRuntime) {
-    throw sentence("this Linux has no glibc, which Colloquy needs: use Debian, Ubuntu or the like.");
+    throw sentence(
+      "this Linux has no glibc, which Colloquy needs: use Debian, Ubuntu or the like.",
+    );
   }
 }
 
@@ -57,7 +62,8 @@ function npmProgram() {
   const places = [process.env.npm_execpath || ""];
   const near_node = path.dirname(process.execPath);
   for (const dir of (process.env.PATH || "").split(path.delimiter).concat(near_node)) {
-    for (const file of ["npm", "node_modules/npm/bin/npm-cli.js"]) places.push(path.join(dir, file));
+    for (const file of ["npm", "node_modules/npm/bin/npm-cli.js"])
+      places.push(path.join(dir, file));
   }
   places.push(path.join(near_node, "../lib/node_modules/npm/bin/npm-cli.js"));
   for (const place of places) {
@@ -84,7 +90,10 @@ async function npm(args, lock) {
     cwd: boot.root,
     stdio: ["ignore", "pipe", "pipe"],
     detached: own_group,
-    env: { ...process.env, PATH: path.dirname(process.execPath) + path.delimiter + process.env.PATH },
+    env: {
+      ...process.env,
+      PATH: path.dirname(process.execPath) + path.delimiter + process.env.PATH,
+    },
   });
   if (own_group) lock.covers(child.pid);
   let output = "";
@@ -170,7 +179,9 @@ async function install() {
     fs.mkdirSync(boot.modules, { recursive: true });
     fs.accessSync(boot.modules, fs.constants.W_OK);
   } catch (error) {
-    throw sentence(`no permission to write to ${boot.modules}, where the dependencies go (${error.code}).`);
+    throw sentence(
+      `no permission to write to ${boot.modules}, where the dependencies go (${error.code}).`,
+    );
   }
   await locked(boot.modules, async (lock) => {
     if (boot.isFresh()) return;

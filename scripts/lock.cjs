@@ -19,7 +19,7 @@ const unwritten_ms = 5000;
 function startOf(pid) {
   try {
     return fs.readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").pop().split(" ")[19];
-  } catch (error) {
+  } catch {
     return "";
   }
 }
