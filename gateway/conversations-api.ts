@@ -181,7 +181,8 @@ export async function act(
 ): Promise<Shown<Accepted>> {
   const body = typeof call.body === "object" && call.body !== null ? call.body : {};
   const { id: wished, ...rest } = body as { id?: unknown } & object; // any object may have an id
-  if (wished !== undefined && !isUuid(wished)) throw new AppError("bad_request", "id must be a UUID");
+  if (wished !== undefined && !isUuid(wished))
+    throw new AppError("bad_request", "id must be a UUID");
   const data = message === null ? rest : { ...rest, message };
   const command_id = commandId(call, `${name} ${id} ${message ?? ""}`, wished);
   const done = await run(call, conversationRef(call.who, id), name, command_id, data);
@@ -214,6 +215,7 @@ function oneOf<T extends string>(
   const wished = query.get(name);
   if (wished === null) return null;
   const found = values.find((value) => value === wished);
-  if (found === undefined) throw new AppError("bad_request", `${name} is one of ${values.join(", ")}`);
+  if (found === undefined)
+    throw new AppError("bad_request", `${name} is one of ${values.join(", ")}`);
   return found;
 }

@@ -37,7 +37,12 @@ export const start_position: Position = { revision: 0, turn: null, owed: null };
 /** What a cursor lacks: commits behind its head, or frames of the open turn behind `after`. */
 export type Need =
   | { readonly kind: "events" }
-  | { readonly kind: "frames"; readonly turn: string; readonly attempt: number; readonly after: number };
+  | {
+      readonly kind: "frames";
+      readonly turn: string;
+      readonly attempt: number;
+      readonly after: number;
+    };
 
 interface Waiting {
   readonly frame: TokenFrame;

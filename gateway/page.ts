@@ -31,5 +31,9 @@ export function serveAsset(exchange: Exchange, asset: Asset): void {
   if (known.includes(asset.etag) || known.includes("*")) {
     return exchange.answer({ status: 304, headers: all, body: null });
   }
-  exchange.answer({ status: 200, headers: { ...all, "Content-Type": asset.type }, body: asset.bytes });
+  exchange.answer({
+    status: 200,
+    headers: { ...all, "Content-Type": asset.type },
+    body: asset.bytes,
+  });
 }

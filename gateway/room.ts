@@ -7,7 +7,6 @@
 import type { Commit, Head } from "../schemas/commit.ts";
 import type { ActorRef, Clock } from "../schemas/ids.ts";
 import type { TokenFrame } from "../schemas/tokens.ts";
-import type { Log } from "../streams/log.ts";
 import { Cursor, type Position, type PushFrame, start_position } from "./cursor.ts";
 import type { Lanes } from "./lanes.ts";
 import type { Report } from "./ports.ts";
@@ -19,12 +18,16 @@ export interface Outgoing {
   readonly bytes: Uint8Array;
   readonly after: Position;
 }
+/** What of the log a room reads: the commits behind a head, in order. */
+interface LogPort {
+  read(ref: ActorRef, after: Head): AsyncIterable<Commit>;
+}
 export interface Member {
   deliver(batch: readonly Outgoing[]): void;
 }
 export interface RoomParts {
-  readonly lanes: Lanes;
-  readonly log: Log;
+  readonly lanes: Pick<Lanes, "commits" | "tokens" | "replay" | "reconnected">;
+  readonly log: Pick<LogPort, "read">;
   readonly clock: Clock;
   readonly report: Report;
   /** Hears every commit before anything of it is pushed. */
@@ -221,4 +224,3 @@ export function isUpToDate(position: Position, room: Position): boolean {
   const { turn, attempt, seq } = position.turn;
   return turn === room.turn.turn && attempt === room.turn.attempt && seq >= room.turn.seq;
 }
-

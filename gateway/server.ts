@@ -54,7 +54,13 @@ export async function startGateway(
     idleTimeout: limits.socket_idle_s,
     sendPingsAutomatically: true,
     upgrade: (res, req, context) =>
-      upgrade(new Exchange(res, req, ports.clock, ports.ids), res, context, service, () => stopping),
+      upgrade(
+        new Exchange(res, req, ports.clock, ports.ids),
+        res,
+        context,
+        service,
+        () => stopping,
+      ),
     open(ws) {
       sockets.add(ws);
       const data = ws.getUserData();

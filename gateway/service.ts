@@ -68,7 +68,12 @@ export const conversationRef = (who: Identity, id: string): ActorRef => ({
 export async function command(
   service: Service,
   who: Identity,
-  request: { readonly ref: ActorRef; readonly name: string; readonly id: string; readonly data: object },
+  request: {
+    readonly ref: ActorRef;
+    readonly name: string;
+    readonly id: string;
+    readonly data: object;
+  },
   settled: (outcome: Outcome) => void,
   traceparent: string | null = null,
 ): Promise<void> {

@@ -105,7 +105,11 @@ export class Session {
     if (!parsed.ok) {
       const long =
         typeof fields["text"] === "string" && fields["text"].length > limits.text_chars_max;
-      return this.#refuse(id, long ? "text_too_long" : "bad_request", long ? undefined : parsed.problem);
+      return this.#refuse(
+        id,
+        long ? "text_too_long" : "bad_request",
+        long ? undefined : parsed.problem,
+      );
     }
     this.#frame(parsed.value);
   }
@@ -142,7 +146,11 @@ export class Session {
   async #command(frame: CommandFrame): Promise<void> {
     const { type, id, conversation, ...rest } = frame;
     // Accepted on the wire before retrieval gives them a meaning; the actor knows nothing of them.
-    const { mode: _mode, collections: _collections, ...data } = { mode: 0, collections: 0, ...rest };
+    const {
+      mode: _mode,
+      collections: _collections,
+      ...data
+    } = { mode: 0, collections: 0, ...rest };
     if (this.#inFlight >= limits.commands_per_socket_max) throw new AppError("overloaded");
     this.#inFlight++;
     const made = type === "send" && !this.#held.has(conversation) ? this.#hold(conversation) : null;
@@ -277,7 +285,10 @@ export class Session {
     until(expires_ms - limits.token_warning_ms, () =>
       this.#send({
         type: "error",
-        ...errorBody("token_expired", "The access token expires soon; renew it with an auth frame."),
+        ...errorBody(
+          "token_expired",
+          "The access token expires soon; renew it with an auth frame.",
+        ),
       }),
     );
     until(expires_ms, () => this.fail("token_expired"));

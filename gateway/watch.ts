@@ -41,7 +41,13 @@ export class Watches {
     readonly report: Report;
   };
 
-  constructor(parts: { lanes: Lanes; queries: Queries; owners: Owners; clock: Clock; report: Report }) {
+  constructor(parts: {
+    lanes: Lanes;
+    queries: Queries;
+    owners: Owners;
+    clock: Clock;
+    report: Report;
+  }) {
     this.#parts = parts;
   }
 

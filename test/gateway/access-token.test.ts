@@ -11,7 +11,10 @@ const codeOf = (token: string, at = now): Promise<unknown> =>
     (error: unknown) => (error instanceof Error && "code" in error ? error.code : error),
   );
 const signed = (claims: Record<string, unknown>, key = secret, alg = "HS256"): Promise<string> =>
-  new SignJWT(claims).setProtectedHeader({ alg }).setExpirationTime(now / 1000 + 60).sign(key);
+  new SignJWT(claims)
+    .setProtectedHeader({ alg })
+    .setExpirationTime(now / 1000 + 60)
+    .sign(key);
 
 describe("access tokens", () => {
   test("I10: a token names its tenant, user and role until it expires", async () => {

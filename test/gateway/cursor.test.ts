@@ -3,7 +3,14 @@ import { describe, expect, test } from "vitest";
 import { Cursor, type Position, type PushFrame, start_position } from "../../gateway/cursor.ts";
 import { advance } from "../../gateway/push-frames.ts";
 import { limits } from "../../schemas/limits.ts";
-import { commitsOf, framesOf, type Item, script, type TurnScript, uuid } from "./conversation-script.ts";
+import {
+  commitsOf,
+  framesOf,
+  type Item,
+  script,
+  type TurnScript,
+  uuid,
+} from "./conversation-script.ts";
 import { Transcript } from "./transcript.ts";
 
 const id = uuid(1);
@@ -109,9 +116,20 @@ describe("the cursor", () => {
   });
 
   const world = (end: TurnScript["end"]): Item[] =>
-    script("acme", id, [{ attempts: [["a", "b", "c"], ["d", "e", "f", "g"]], checkpointEvery: 2, end }]);
+    script("acme", id, [
+      {
+        attempts: [
+          ["a", "b", "c"],
+          ["d", "e", "f", "g"],
+        ],
+        checkpointEvery: 2,
+        end,
+      },
+    ]);
   const tokens = (frames: readonly PushFrame[]): string[] =>
-    frames.flatMap((f) => (f.type === "token" ? [`${f.attempt}:${f.from ?? f.seq}-${f.seq}:${f.content}`] : []));
+    frames.flatMap((f) =>
+      f.type === "token" ? [`${f.attempt}:${f.from ?? f.seq}-${f.seq}:${f.content}`] : [],
+    );
   const turnOf = (items: readonly Item[]): string => framesOf(items)[0]?.t ?? "";
 
   test("I6: a replay of an open turn sends its last attempt from 1, checkpoints first", () => {

@@ -48,9 +48,7 @@ class World {
         for (const commit of commitsOf(stored)) if (commit.revision > after.revision) yield commit;
       },
     };
-    // A room uses no more of the lanes and the log than these.
-    const parts = { lanes, log, clock, report: () => {}, noticed: () => {} };
-    this.room = new Room(ref, parts as ConstructorParameters<typeof Room>[1]);
+    this.room = new Room(ref, { lanes, log, clock, report: () => {}, noticed: () => {} });
   }
 
   happen(item: Item, seen: boolean): void {
@@ -102,52 +100,70 @@ const world = fc.array(
 describe("a room and its subscriptions", () => {
   test("I6 I11: slow, late and fast sockets all read the same story, whatever the lanes lose", async () => {
     await fc.assert(
-      fc.asyncProperty(world, fc.infiniteStream(fc.nat(9)), fc.boolean(), async (of, dice, keeps) => {
-        const items = script("acme", id, of);
-        const roll = (): number => dice.next().value ?? 0;
-        const live = new World();
-        live.keepsFrames = keeps;
-        const sockets: { socket: SlowSocket; subscription: Subscription }[] = [];
-        const failures: unknown[] = [];
-        const enter = (): void => {
-          const socket = new SlowSocket(1 + roll());
-          const subscription = new Subscription(live.room, socket, (error) => failures.push(error));
-          subscription.begin(start, null);
-          sockets.push({ socket, subscription });
-        };
-        const drain = (): void => {
-          for (const { socket, subscription } of sockets) {
-            socket.buffered = 0;
-            subscription.drained();
+      fc.asyncProperty(
+        world,
+        fc.infiniteStream(fc.nat(9)),
+        fc.boolean(),
+        async (of, dice, keeps) => {
+          const items = script("acme", id, of);
+          const roll = (): number => dice.next().value ?? 0;
+          const live = new World();
+          live.keepsFrames = keeps;
+          const sockets: { socket: SlowSocket; subscription: Subscription }[] = [];
+          const failures: unknown[] = [];
+          const enter = (): void => {
+            const socket = new SlowSocket(1 + roll());
+            const subscription = new Subscription(live.room, socket, (error) =>
+              failures.push(error),
+            );
+            subscription.begin(start, null);
+            sockets.push({ socket, subscription });
+          };
+          const drain = (): void => {
+            for (const { socket, subscription } of sockets) {
+              socket.buffered = 0;
+              subscription.drained();
+            }
+          };
+          enter();
+          for (const item of items) {
+            live.happen(item, roll() > 1);
+            if (roll() > 7 && sockets.length < 5) enter();
+            if (roll() > 6) await turns();
+            if (roll() > 7) drain();
           }
-        };
-        enter();
-        for (const item of items) {
-          live.happen(item, roll() > 1);
-          if (roll() > 7 && sockets.length < 5) enter();
-          if (roll() > 6) await turns();
-          if (roll() > 7) drain();
-        }
-        // The last commit always arrives; with it, everything that is missing is noticed.
-        const last = items.at(-1);
-        const end = (last !== undefined && "commit" in last && last.commit.revision + last.commit.events.length - 1) || 0;
-        if (last !== undefined) live.happen(last, true);
-        enter();
-        for (let n = 0; n < 500 && sockets.some(({ socket }) => socket.transcript.revision < end || socket.transcript.owed !== null); n++) {
+          // The last commit always arrives; with it, everything that is missing is noticed.
+          const last = items.at(-1);
+          const end =
+            (last !== undefined &&
+              "commit" in last &&
+              last.commit.revision + last.commit.events.length - 1) ||
+            0;
+          if (last !== undefined) live.happen(last, true);
+          enter();
+          for (
+            let n = 0;
+            n < 500 &&
+            sockets.some(
+              ({ socket }) => socket.transcript.revision < end || socket.transcript.owed !== null,
+            );
+            n++
+          ) {
+            drain();
+            await turns();
+          }
           drain();
           await turns();
-        }
-        drain();
-        await turns();
-        expect(failures).toEqual([]);
-        const [first] = sockets;
-        for (const { socket } of sockets) {
-          expect(socket.transcript.revision).toBe(end);
-          expect(socket.transcript.story).toEqual(first?.socket.transcript.story);
-          expect(socket.most).toBeLessThanOrEqual(socket.watermark);
-        }
-        live.room.close();
-      }),
+          expect(failures).toEqual([]);
+          const [first] = sockets;
+          for (const { socket } of sockets) {
+            expect(socket.transcript.revision).toBe(end);
+            expect(socket.transcript.story).toEqual(first?.socket.transcript.story);
+            expect(socket.most).toBeLessThanOrEqual(socket.watermark);
+          }
+          live.room.close();
+        },
+      ),
       { numRuns: 150 },
     );
   });
