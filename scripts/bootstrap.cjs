@@ -111,4 +111,4 @@ async function main(args) {
 module.exports = { main, root, modules, stamp, manifest, node_version };
 Object.assign(module.exports, { fingerprint, isFresh, nodeBinary, nodePackage });
 
-if (require.main === module) main(process.argv.slice(2));
+if (require.main === module) void main(process.argv.slice(2));

@@ -103,7 +103,7 @@ async function npm(args, lock) {
   let ended_by = null;
   const end = (signal) => {
     ended_by = signal;
-    process.kill(own_group ? -child.pid : child.pid, signal);
+    process.kill(own_group ? 0 - child.pid : child.pid, signal);
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
   for (const signal of signals) process.on(signal, end);

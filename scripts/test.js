@@ -26,7 +26,7 @@ const counter = {
 };
 
 const { filter, options } = parseCLI(["vitest", "run", ...process.argv.slice(2)]);
-const vitest = await startVitest("test", filter, {
+const vitest = await startVitest(filter, {
   ...options,
   watch: false,
   reporters: ["default", counter],

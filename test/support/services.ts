@@ -100,11 +100,12 @@ process.on("exit", () => {
 /**
  * Starts nats-server with JetStream. Pass the `dir` (and `port`) of a server that was killed to
  * start again on its data. Appends are not fsynced one by one, for speed: what `kill -9` of the
- * process leaves behind is the same. `config` is added to the server's configuration as it stands.
+ * process leaves behind is the same. `config` is added to the server's configuration as it stands,
+ * and with `replace` is the whole of it.
  */
 export async function startNats(
   dir?: string,
-  options: { port?: number; config?: string } = {},
+  options: { port?: number; config?: string; replace?: boolean } = {},
 ): Promise<Running> {
   const home = dir ?? temporary("nats");
   const settings = [
@@ -115,7 +116,8 @@ export async function startNats(
     options.config ?? "",
   ];
   fs.mkdirSync(home, { recursive: true });
-  fs.writeFileSync(join(home, "nats.conf"), settings.join("\n"));
+  const text = options.replace === true ? options.config : settings.join("\n");
+  fs.writeFileSync(join(home, "nats.conf"), text ?? "");
   const child = launch(natsBinary(), ["--config", join(home, "nats.conf")]);
   const log = await said(child, "Server is ready");
   const port = Number(/Listening for client connections on 127\.0\.0\.1:(\d+)/.exec(log)?.[1]);
