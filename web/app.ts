@@ -24,7 +24,7 @@ let session: Session | null = null;
 const client = connect({
   url: socket_url,
   token: (ask) => api.token(ask),
-  onState: (state) => showConnection(need("connection"), state, () => client.wake()),
+  onState: showConnection(need("connection"), () => client.wake()),
 });
 
 const notice = el("div", { class: "notice", role: "alert", hidden: true });

@@ -91,7 +91,7 @@ export function makeThread(
       elements.clear();
       return;
     }
-    welcome?.remove();
+    if (elements.size === 0) place.replaceChildren(); // the welcome, or that it loads
     const wanted = new Set(shown.map(({ message }) => message.id));
     for (const [id, { element }] of elements) {
       if (wanted.has(id)) continue;

@@ -121,7 +121,7 @@ export async function startScriptedGateway(): Promise<ScriptedGateway> {
   const server = createServer(serve);
   const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "colloquy.v1" });
   server.on("upgrade", (request, raw, head) => {
-    if (gateway.refuseSockets) return raw.destroy();
+    if (gateway.refuseSockets) return void raw.destroy();
     sockets.handleUpgrade(request, raw, head, (socket) => {
       subscribers.set(socket, new Set());
       socket.on("close", () => subscribers.delete(socket));
