@@ -145,7 +145,7 @@ export function connect(options: ClientOptions): Client {
     if (link.post({ type: "subscribe", id, conversation: room.conversation, ...place })) {
       room.asked = id;
       room.attempts += 1;
-      for (const end of room.cursor.lostEnds(room.conversation)) tell(() => room.handlers.end?.(end));
+      for (const end of room.cursor.replay(room.conversation)) tell(() => room.handlers.end?.(end));
     }
   }
 

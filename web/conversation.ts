@@ -32,6 +32,8 @@ export interface View {
     readonly attempt: number;
     readonly text: string;
   } | null;
+  /** Answers that have had their effect on the head; it may have moved since. */
+  readonly placed: ReadonlySet<string>;
   /** What a history already says about title, status and head, up to this revision. */
   readonly known: number;
 }
@@ -42,6 +44,7 @@ export const empty_view: View = {
   head: null,
   messages: new Map(),
   streaming: null,
+  placed: new Set(),
   known: 0,
 };
 
@@ -52,12 +55,13 @@ export function viewOf(conversation: Conversation, messages: readonly Message[])
   for (const { id, role, text, parent, turn, model, status: state, error, createdAt } of messages) {
     map.set(id, { id, role, text, parent, turn, model, status: state, error, createdAt });
   }
+  const placed = new Set(messages.filter((message) => message.revision <= revision).map(({ id }) => id));
   const running = messages.find((message) => message.status === "generating");
   const streaming =
     running === undefined || running.turn === null
       ? null
       : { turn: running.turn, message: running.id, attempt: 0, text: "" };
-  return { title, status, head, messages: map, streaming, known: revision };
+  return { title, status, head, messages: map, streaming, placed, known: revision };
 }
 
 /**
@@ -149,7 +153,11 @@ function begun(
   const id = text("message");
   const turn = text("turn");
   const before = view.messages.get(id);
-  if (before !== undefined && settled(before.status)) return view;
+  // A queued turn became the head when it was queued, not when it starts.
+  const heads = news && (!started || !view.placed.has(id));
+  const placed = view.placed.has(id) ? view.placed : new Set(view.placed).add(id);
+  const place = { head: heads ? id : view.head, placed };
+  if (before !== undefined && settled(before.status)) return { ...view, ...place };
   const status: MessageStatus = started ? "generating" : (before?.status ?? "queued");
   const next: ViewMessage = {
     id,
@@ -162,11 +170,9 @@ function begun(
     error: null,
     createdAt: before?.createdAt ?? at,
   };
-  const seen = put(view, next);
-  // A queued turn became the head when it was queued, and the head may have moved since.
-  const head = news && before === undefined ? id : view.head;
-  if (!started || view.streaming?.turn === turn) return { ...seen, head };
-  return { ...seen, head, streaming: { turn, message: id, attempt: 1, text: "" } };
+  const seen = { ...put(view, next), ...place };
+  if (!started || view.streaming?.turn === turn) return seen;
+  return { ...seen, streaming: { turn, message: id, attempt: 1, text: "" } };
 }
 
 function ended(

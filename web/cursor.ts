@@ -16,8 +16,11 @@ export interface Cursor {
   take(frame: ConversationFrame): Verdict;
   /** The exact place, as `subscribe` takes it. */
   after(): After;
-  /** The `end` frames of turns whose ending event was read while their `end` got lost with a socket. */
-  lostEnds(conversation: string): EndFrame[];
+  /**
+   * Called when a replay from `after` is asked for. Gives the `end` frames that no replay brings:
+   * of turns whose ending event was read while their `end` got lost with a socket.
+   */
+  replay(conversation: string): EndFrame[];
 }
 
 const finishes: Readonly<Record<EndingType, EndFrame["finish"] | null>> = {
@@ -33,11 +36,24 @@ export function openCursor(after: After = { revision: 0 }): Cursor {
   let running: { turn: string; attempt: number; seq: number } | null =
     "turn" in after ? { turn: after.turn, attempt: after.attempt, seq: after.seq } : null;
   let ended = ""; // the last turn that ended: late tokens and repeated ends of it are old
+  let replays = 0;
+  let missing: { turn: string; since: number } | null = null;
   const awaited = new Map<string, Omit<EndFrame, "type" | "conversation">>();
+
+  /** An ending event says how many frames its attempt has. */
+  const framesMissing = (event: EventFrame["event"]): boolean => {
+    const { turn, attempt, seq } = event;
+    if (!(event.type in finishes) || event.redacted === true || typeof turn !== "string") return false;
+    const read = running?.turn === turn && running.attempt === attempt ? running.seq : 0;
+    if (seq === read) return false;
+    if (missing?.turn !== turn) missing = { turn, since: replays };
+    // Two replays without them: they are nowhere, and the event's own text is the answer.
+    return replays < missing.since + 2;
+  };
 
   const takeEvent = ({ revision: number, event }: EventFrame): Verdict => {
     if (number <= revision) return "old";
-    if (number > revision + 1) return "gap";
+    if (number > revision + 1 || framesMissing(event)) return "gap";
     revision = number;
     const turn = typeof event["turn"] === "string" ? event["turn"] : "";
     if (event.type === "turn.started" || event.type === "turn.restarted") {
@@ -79,7 +95,8 @@ export function openCursor(after: After = { revision: 0 }): Cursor {
       return frame.turn === running?.turn ? "gap" : "old";
     },
     after: () => (running === null ? { revision } : { revision, ...running }),
-    lostEnds(conversation) {
+    replay(conversation) {
+      replays += 1;
       const lost = [...awaited.values()].map((end) => ({
         type: "end" as const,
         conversation,

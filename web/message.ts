@@ -111,7 +111,7 @@ export function messageElement(acts: MessageActs): MessageElement {
     }
     if (message.role === "user" && acting) {
       tools.append(iconButton("pencil", "Edit", () => editor(text, message.id)));
-    } else if (message.role === "assistant" && ended && acting) {
+    } else if (message.role === "assistant" && ended && message.status !== "failed" && acting) {
       tools.append(iconButton("again", "Answer again", () => acts.regenerate(message.id)));
     }
     const { turn, status } = message;
