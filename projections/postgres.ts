@@ -94,47 +94,47 @@ export async function connectDatabase(
   };
 
   /** Gives back the connection, or drops it when its state is not known for certain. */
-  const use = async <T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> => {
+  const use = async <T>(work: (sql: Sql) => Promise<T>): Promise<T> => {
     const client = await acquire();
-    let broken: Error | null = null;
-    const lost = (error: Error): void => {
-      broken = error;
+    let broken = false;
+    const lost = (): void => {
+      broken = true;
     };
     client.on("error", lost);
+    const sql: Sql = {
+      async query(text, values = []) {
+        try {
+          const result = await client.query<Record<string, unknown>>(text, [...values]);
+          return result.rows;
+        } catch (error) {
+          // After an error of the server the session is sound, unless it says that it is ending.
+          const state = sqlState(error);
+          if (state === null || /^(08|57P)/.test(state)) broken = true;
+          throw coded(error);
+        }
+      },
+    };
     try {
-      return await work(client);
-    } catch (error) {
-      // After an error of the server the session is sound, unless it says that it is ending.
-      const state = sqlState(error);
-      if (state === null || /^(08|57P)/.test(state)) broken ??= new Error("dropped");
-      throw coded(error);
+      return await work(sql);
     } finally {
       client.off("error", lost);
-      client.release(broken ?? undefined);
+      client.release(broken);
     }
   };
 
-  const on = (client: pg.PoolClient): Sql => ({
-    query: async (text, values = []) => {
-      const result = await client.query<Record<string, unknown>>(text, [...values]);
-      return result.rows;
-    },
-  });
-
   return {
     dialect,
-    query: (text, values) => use((client) => on(client).query(text, values)),
+    query: (text, values) => use((sql) => sql.query(text, values)),
     transaction: (work) =>
-      use(async (client) => {
-        await client.query("BEGIN");
+      use(async (sql) => {
+        await sql.query("BEGIN");
         try {
-          const result = await work(on(client));
-          await client.query("COMMIT");
+          const result = await work(sql);
+          await sql.query("COMMIT");
           return result;
         } catch (error) {
-          // A rollback that fails shows that the connection is gone, which rolls back as well.
-          const failed = await client.query("ROLLBACK").catch((second: unknown) => ({ second }));
-          if ("second" in failed && sqlState(error) !== null) throw failed.second;
+          // A rollback that fails has dropped the connection, which rolls back as well.
+          await sql.query("ROLLBACK").catch(() => undefined);
           throw error;
         }
       }),

@@ -119,6 +119,7 @@ export function startRunner(ports: RunnerPorts): Runner {
     const from = Math.min(...lanes.map((lane) => lane.checkpoint().position));
     for (const lane of lanes) tell(lane);
     if (lanes.length === 0) {
+      if (signal.aborted) return;
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
       return;
     }

@@ -1,0 +1,56 @@
+/** The two databases that every suite of projections runs on, and a look at all that is in them. */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { projectors } from "../../projections/projectors/all.ts";
+import { startPglite } from "../../projections/pglite-server.ts";
+import { connectDatabase, type Database } from "../../projections/postgres.ts";
+import { postgresBinaries, startPostgres, temporary } from "../support/services.ts";
+
+export interface Served {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export const dialects = [
+  {
+    name: "pglite" as const,
+    missing: false,
+    async start(): Promise<Served> {
+      const dir = temporary("pglite");
+      const pglite = await startPglite({ folder: join(dir, "data"), log: () => undefined });
+      const stop = async (): Promise<void> => {
+        await pglite.stop();
+        rmSync(dir, { recursive: true, force: true });
+      };
+      return { url: pglite.url, stop };
+    },
+  },
+  {
+    name: "postgres" as const,
+    missing: postgresBinaries() === null,
+    start: (): Promise<Served> => startPostgres(),
+  },
+];
+
+/** Empties a database, so that a test begins anew without a new server. */
+export async function wipe(database: Database): Promise<void> {
+  const schemas = await database.query(
+    `SELECT nspname FROM pg_namespace WHERE nspname ~ '^(p_|colloquy$|read$)'`,
+  );
+  for (const { nspname } of schemas) await database.query(`DROP SCHEMA ${String(nspname)} CASCADE`);
+}
+
+/** Every row of every table of the projectors, ordered: what must be equal after any history. */
+export async function dump(database: Database): Promise<Record<string, unknown>> {
+  const all: Record<string, unknown> = {};
+  for (const { name, version, sheets } of projectors) {
+    for (const { table } of sheets) {
+      all[table.name] = await database.query(
+        `SELECT t::text FROM p_${name}_${version}_1.${table.name} t ORDER BY ${table.key.join(", ")}`,
+      );
+    }
+  }
+  return all;
+}
+
+export const open = (served: Served): Promise<Database> => connectDatabase(served.url);
