@@ -42,11 +42,15 @@ await database.exec("CREATE EXTENSION IF NOT EXISTS vector").catch((error: unkno
   return fail(error, damaged_exit);
 });
 
-/** An ErrorResponse that says the files are not what they were: data_corrupted, index_corrupted. */
-const saysDamaged = (bytes: Uint8Array): boolean => {
-  if (bytes[0] !== 0x45) return false;
-  const text = Buffer.from(bytes).toString("latin1");
-  return text.includes("CXX001\0") || text.includes("CXX002\0");
+/** Whether an ErrorResponse says that the files are not what they were (data or index corrupted). */
+const saysDamaged = (output: Uint8Array): boolean => {
+  const bytes = Buffer.from(output.buffer, output.byteOffset, output.byteLength);
+  for (let at = 0; at + 5 <= bytes.length; at += 1 + bytes.readInt32BE(at + 1)) {
+    if (bytes[at] !== 0x45) continue;
+    const fields = bytes.toString("latin1", at + 5, at + 1 + bytes.readInt32BE(at + 1)).split("\0");
+    return fields.includes("CXX001") || fields.includes("CXX002");
+  }
+  return false;
 };
 
 const sync = Uint8Array.of(0x53, 0, 0, 0, 4);
