@@ -41,7 +41,12 @@ export function openApi(ask: () => Promise<string>): Api {
     return kept;
   };
 
-  const call = async (method: string, path: string, body?: object, again = true): Promise<Response> => {
+  const call = async (
+    method: string,
+    path: string,
+    body?: object,
+    again = true,
+  ): Promise<Response> => {
     const headers: Record<string, string> = { authorization: `Bearer ${await token()}` };
     if (body !== undefined) headers["content-type"] = "application/json";
     const init: RequestInit = { method, headers };
@@ -62,7 +67,9 @@ export function openApi(ask: () => Promise<string>): Api {
   return {
     token,
     conversations: (status, cursor) =>
-      read(`?status=${status}&limit=50${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`),
+      read(
+        `?status=${status}&limit=50${cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`}`,
+      ),
     conversation: (id) => read(`/${id}`),
     async messages(id) {
       const all: Message[] = [];

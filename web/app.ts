@@ -151,9 +151,13 @@ begin.append(icon("plus"), "New conversation", el("kbd", {}, "Ctrl K"));
 need("new").append(begin);
 need("bar-menu").append(iconButton("menu", "Conversations", () => setDrawer(true)));
 need("veil").addEventListener("click", () => setDrawer(false));
-const archive = textButton("Archived", () => {
-  archive.textContent = list.toggleArchived() ? "Back to active" : "Archived";
-}, "text");
+const archive = textButton(
+  "Archived",
+  () => {
+    archive.textContent = list.toggleArchived() ? "Back to active" : "Archived";
+  },
+  "text",
+);
 need("drawer-foot").append(archive, iconButton("theme", "Light or dark", toggleTheme));
 
 addEventListener("hashchange", route);

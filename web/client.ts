@@ -4,73 +4,22 @@
  * unanswered commands are repeated with the same ids and in their order, and every conversation is
  * subscribed again from its exact cursor. No dependencies; runs in browsers and in Node 22.
  */
-import type { After, ConversationChange, EndFrame, EventFrame, ServerFrame, TokenOut } from "../schemas/frames.ts";
-import type { Overlap } from "../schemas/events.ts";
+import type { After, EndFrame, EventFrame, ServerFrame, TokenOut } from "../schemas/frames.ts";
+import {
+  type Ack,
+  type Client,
+  ClientError,
+  type Handlers,
+  type Subscription,
+} from "./client-words.ts";
 import { type Cursor, openCursor } from "./cursor.ts";
-import { backoff, type LinkOptions, openLink, type State } from "./link.ts";
+import { backoff, browserClock, type LinkOptions, openLink } from "./link.ts";
+import { newId } from "./new-id.ts";
 
+export { newId } from "./new-id.ts";
+export { ClientError } from "./client-words.ts";
+export type { Ack, Asking, Client, Handlers, Subscription } from "./client-words.ts";
 export type { State, TokenProvider } from "./link.ts";
-
-/** An error that the server named by a code of docs/ERRORS.md; `closed` when the client was closed. */
-export class ClientError extends Error {
-  readonly code: string;
-  constructor(code: string, message: string) {
-    super(message);
-    this.name = "ClientError";
-    this.code = code;
-  }
-}
-
-/** What a command's commit was: its last revision, and its place in the log. */
-export interface Ack {
-  readonly id: string;
-  readonly conversation: string;
-  readonly revision: number;
-  readonly seq: number;
-}
-
-/** What a subscriber is told, in order and each thing once. */
-export interface Handlers {
-  event?(frame: EventFrame): void;
-  token?(frame: TokenOut): void;
-  end?(frame: EndFrame): void;
-  /** What was stored before is now delivered; `revision` is where the log stood. Told at each connection. */
-  subscribed?(revision: number): void;
-  /** The subscription is refused for good, e.g. `not_found`. */
-  refused?(error: ClientError): void;
-}
-
-export interface Asking {
-  readonly model?: string;
-  readonly overlap?: Overlap;
-  /** The command's id; made here when absent. A repeat with the same id takes effect once. */
-  readonly id?: string;
-}
-
-export interface Subscription {
-  readonly conversation: string;
-  /** The exact place up to which frames were delivered; fit for `subscribe` later. */
-  cursor(): After;
-  stop(): void;
-}
-
-export interface Client {
-  state(): State;
-  /** `parent` chooses what it follows; without it the head. The promise rejects with a ClientError. */
-  send(conversation: string, text: string, more?: Asking & { parent?: string | null }): Promise<Ack>;
-  cancel(conversation: string, turn?: string): Promise<Ack>;
-  regenerate(conversation: string, message: string, more?: Asking): Promise<Ack>;
-  edit(conversation: string, message: string, text: string, more?: Asking): Promise<Ack>;
-  /** Follows a conversation after `after`, from its beginning without it. */
-  subscribe(conversation: string, handlers: Handlers, after?: After): Subscription;
-  /** Follows one that its first `send` will begin: nothing is asked of the server before that. */
-  begin(conversation: string, handlers: Handlers): Subscription;
-  /** The user's conversations on any device; `watched` is told at each connection: read the list anew. */
-  watch(handlers: { changed(change: ConversationChange): void; watched?(): void }): () => void;
-  /** Tries to connect now instead of at the planned time. */
-  wake(): void;
-  close(): void;
-}
 
 export type ClientOptions = LinkOptions & { readonly ids?: () => string };
 
@@ -113,7 +62,7 @@ function tell(call: () => void): void {
 export function connect(options: ClientOptions): Client {
   const ids = options.ids ?? newId;
   const random = options.random ?? Math.random;
-  const after = options.clock?.after.bind(options.clock) ?? laterBy;
+  const after = (options.clock ?? browserClock).after;
   const pending = new Map<string, Pending>();
   const rooms = new Map<string, Room>();
   const watchers = new Set<Parameters<Client["watch"]>[0]>();
@@ -184,7 +133,12 @@ export function connect(options: ClientOptions): Client {
       // A repeat changed nothing, so its ack need not have begun a subscription: ask for one.
       if (command.posts > 1 || command.refusals > 0) ask(room);
     }
-    command.resolve({ id: ack.id, conversation: ack.conversation, revision: ack.revision, seq: ack.seq });
+    command.resolve({
+      id: ack.id,
+      conversation: ack.conversation,
+      revision: ack.revision,
+      seq: ack.seq,
+    });
   }
 
   function refuse(id: string, code: string, message: string): void {
@@ -258,9 +212,22 @@ export function connect(options: ClientOptions): Client {
     });
   }
 
-  function open(conversation: string, handlers: Handlers, fresh: boolean, at?: After): Subscription {
+  function open(
+    conversation: string,
+    handlers: Handlers,
+    fresh: boolean,
+    at?: After,
+  ): Subscription {
     const cursor = openCursor(at);
-    const room: Room = { conversation, handlers, cursor, fresh, asked: null, attempts: 0, retry: null };
+    const room: Room = {
+      conversation,
+      handlers,
+      cursor,
+      fresh,
+      asked: null,
+      attempts: 0,
+      retry: null,
+    };
     rooms.set(conversation, room);
     if (!fresh && link.state().name === "online") ask(room);
     return {
@@ -277,8 +244,10 @@ export function connect(options: ClientOptions): Client {
 
   return {
     state: () => link.state(),
-    send: (conversation, text, { id, ...more } = {}) => command("send", conversation, { text, ...more }, id),
-    cancel: (conversation, turn) => command("cancel", conversation, turn === undefined ? {} : { turn }),
+    send: (conversation, text, { id, ...more } = {}) =>
+      command("send", conversation, { text, ...more }, id),
+    cancel: (conversation, turn) =>
+      command("cancel", conversation, turn === undefined ? {} : { turn }),
     regenerate: (conversation, message, { id, ...more } = {}) =>
       command("regenerate", conversation, { message, ...more }, id),
     edit: (conversation, message, text, { id, ...more } = {}) =>
@@ -295,22 +264,9 @@ export function connect(options: ClientOptions): Client {
       link.close();
       for (const room of rooms.values()) room.retry?.();
       rooms.clear();
-      for (const { reject } of pending.values()) reject(new ClientError("closed", "The client was closed."));
+      for (const { reject } of pending.values())
+        reject(new ClientError("closed", "The client was closed."));
       pending.clear();
     },
   };
 }
-
-/** A random UUID; `crypto.randomUUID` is missing where a page comes by plain HTTP from another machine. */
-export function newId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
-  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
-}
-
-const laterBy = (ms: number, call: () => void): (() => void) => {
-  const timer = setTimeout(call, ms);
-  return () => clearTimeout(timer);
-};

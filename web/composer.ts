@@ -2,7 +2,7 @@
  * The field where a message is written. A draft is kept per conversation and survives a reload.
  * Enter sends unless an input method is composing: Chinese is confirmed by Enter without sending.
  */
-import { el, icon } from "./dom.ts";
+import { composing, el, icon } from "./dom.ts";
 
 export interface Composer {
   readonly element: HTMLElement;
@@ -24,9 +24,20 @@ export function makeComposer(on: { send(text: string): void; stop(): void }): Co
     placeholder: "Ask, or paste a text to talk about",
     enterkeyhint: "send",
   });
-  const send = el("button", { type: "submit", class: "round", "aria-label": "Send", title: "Send" });
+  const send = el("button", {
+    type: "submit",
+    class: "round",
+    "aria-label": "Send",
+    title: "Send",
+  });
   send.append(icon("send"));
-  const stop = el("button", { type: "button", class: "round stop", "aria-label": "Stop the answer", title: "Stop (Esc)", hidden: true });
+  const stop = el("button", {
+    type: "button",
+    class: "round stop",
+    "aria-label": "Stop the answer",
+    title: "Stop (Esc)",
+    hidden: true,
+  });
   stop.append(icon("stop"));
   const element = el("form", { class: "composer" }, field, stop, send);
 
@@ -49,8 +60,7 @@ export function makeComposer(on: { send(text: string): void; stop(): void }): Co
   };
   field.addEventListener("input", changed);
   field.addEventListener("keydown", (event) => {
-    // 229: Safari ends a composition before its keydown; the key code still tells.
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    if (event.key !== "Enter" || event.shiftKey || composing(event)) return;
     event.preventDefault();
     submit();
   });

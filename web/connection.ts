@@ -11,7 +11,10 @@ export function showConnection(place: HTMLElement, wake: () => void): (state: St
   const draw = (): void => {
     place.dataset["state"] = now.name;
     if (now.name === "closed") {
-      place.replaceChildren("Signed out", textButton("Sign in", () => location.reload(), "link"));
+      place.replaceChildren(
+        "Signed out",
+        textButton("Sign in", () => location.reload(), "link"),
+      );
     } else if (now.name === "offline") {
       place.replaceChildren("Offline, reconnecting", textButton("Try now", wake, "link"));
     } else if (place.childNodes.length === 0) place.replaceChildren("Connecting");

@@ -55,7 +55,9 @@ export function viewOf(conversation: Conversation, messages: readonly Message[])
   for (const { id, role, text, parent, turn, model, status: state, error, createdAt } of messages) {
     map.set(id, { id, role, text, parent, turn, model, status: state, error, createdAt });
   }
-  const placed = new Set(messages.filter((message) => message.revision <= revision).map(({ id }) => id));
+  const placed = new Set(
+    messages.filter((message) => message.revision <= revision).map(({ id }) => id),
+  );
   const running = messages.find((message) => message.status === "generating");
   const streaming =
     running === undefined || running.turn === null
@@ -183,7 +185,8 @@ function ended(
   const streaming = view.streaming?.turn === text("turn") ? null : view.streaming;
   const before = view.messages.get(text("message"));
   if (before === undefined) return { ...view, streaming };
-  const status = type === "turn.completed" ? "done" : type === "turn.failed" ? "failed" : "cancelled";
+  const status =
+    type === "turn.completed" ? "done" : type === "turn.failed" ? "failed" : "cancelled";
   const error = status === "failed" ? { code: text("code"), message: text("detail") } : null;
   return { ...put(view, { ...before, text: text("text"), status, error }), streaming };
 }

@@ -43,7 +43,8 @@ export function openCursor(after: After = { revision: 0 }): Cursor {
   /** An ending event says how many frames its attempt has. */
   const framesMissing = (event: EventFrame["event"]): boolean => {
     const { turn, attempt, seq } = event;
-    if (!(event.type in finishes) || event.redacted === true || typeof turn !== "string") return false;
+    if (!(event.type in finishes) || event.redacted === true || typeof turn !== "string")
+      return false;
     const read = running?.turn === turn && running.attempt === attempt ? running.seq : 0;
     if (seq === read) return false;
     if (missing?.turn !== turn) missing = { turn, since: replays };

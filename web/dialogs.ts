@@ -11,7 +11,11 @@ export function confirmBy(title: string, text: string, action: string): Promise<
     };
     const keep = textButton("Keep it", () => close(false));
     const act = textButton(action, () => close(true), "danger");
-    dialog.append(el("h2", {}, title), el("p", {}, text), el("div", { class: "actions" }, keep, act));
+    dialog.append(
+      el("h2", {}, title),
+      el("p", {}, text),
+      el("div", { class: "actions" }, keep, act),
+    );
     dialog.addEventListener("cancel", () => close(false));
     document.body.append(dialog);
     dialog.showModal();
@@ -37,7 +41,11 @@ export function askToken(): Promise<string> {
     });
     dialog.append(
       el("h2", {}, "Sign in"),
-      el("p", {}, "Paste an access token. Whoever runs this server makes one with “colloquy token”."),
+      el(
+        "p",
+        {},
+        "Paste an access token. Whoever runs this server makes one with “colloquy token”.",
+      ),
       field,
       el("div", { class: "actions" }, textButton("Sign in", done, "primary")),
     );

@@ -65,6 +65,13 @@ export function textButton(label: string, act: () => void, kind = "plain"): HTML
   return button;
 }
 
+/** Whether a key belongs to an input method: Enter then confirms a Chinese word and sends nothing. */
+export function composing(event: KeyboardEvent): boolean {
+  // Safari ends a composition before the keydown that ended it; only the old key code, 229, tells.
+  // oxlint-disable-next-line typescript/no-deprecated
+  return event.isComposing || event.keyCode === 229;
+}
+
 /** The element of the page's frame with this id; index.html has them all. */
 export function need(id: string): HTMLElement {
   const element = document.getElementById(id);

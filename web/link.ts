@@ -48,7 +48,7 @@ const dead_after_ms = 25_000;
 const renew_ahead_ms = 60_000;
 const closed_unauthenticated = 4401;
 
-const browserClock: Clock = {
+export const browserClock: Clock = {
   now: () => Date.now(),
   after(ms, call) {
     const timer = setTimeout(call, ms);
@@ -64,7 +64,8 @@ export function expiryOf(token: string): number | null {
   try {
     const body = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
     const claims: unknown = JSON.parse(atob(body));
-    const exp = typeof claims === "object" && claims !== null && "exp" in claims ? claims.exp : null;
+    const exp =
+      typeof claims === "object" && claims !== null && "exp" in claims ? claims.exp : null;
     return typeof exp === "number" ? exp * 1000 : null;
   } catch {
     return null; // an opaque token: the server's warning renews it

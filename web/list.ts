@@ -5,7 +5,7 @@
 import type { ConversationChange } from "../schemas/frames.ts";
 import type { Api } from "./api.ts";
 import { confirmBy } from "./dialogs.ts";
-import { el, iconButton, textButton } from "./dom.ts";
+import { composing, el, iconButton, textButton } from "./dom.ts";
 import { wordsOf } from "./words.ts";
 
 export interface List {
@@ -78,7 +78,7 @@ export function makeList(
       draw();
     };
     field.addEventListener("keydown", (event) => {
-      if (event.isComposing || event.keyCode === 229) return;
+      if (composing(event)) return;
       if (event.key === "Enter") finish(true);
       if (event.key === "Escape") {
         event.stopPropagation();
@@ -107,7 +107,11 @@ export function makeList(
     const { id, title } = entry;
     const name = title ?? "New conversation";
     const row = el("li", { class: "row", "data-id": id, "data-current": id === current });
-    const link = el("a", { href: `#/c/${id}`, title: name, "aria-current": id === current ? "page" : null }, name);
+    const link = el(
+      "a",
+      { href: `#/c/${id}`, title: name, "aria-current": id === current ? "page" : null },
+      name,
+    );
     const box = archived ? "Restore" : "Archive";
     const tools = el("span", { class: "tools" });
     tools.append(
@@ -131,7 +135,10 @@ export function makeList(
       parts.push(el("p", { class: "quiet" }, words));
     }
     if (problem !== null) {
-      parts.push(el("p", { class: "quiet" }, problem), textButton("Try again", () => void read(null), "link"));
+      parts.push(
+        el("p", { class: "quiet" }, problem),
+        textButton("Try again", () => void read(null), "link"),
+      );
     } else if (next !== null) {
       parts.push(textButton("Show older ones", () => void read(next), "link"));
     }

@@ -20,7 +20,9 @@ export function safeHref(href: string): string | null {
 
 /** Shows `text` in `target`, leaving the blocks alone that are as they were. */
 export function showMarkdown(target: HTMLElement, text: string): void {
-  const blocks = lexer(text, { gfm: true }).filter(({ type }) => type !== "space" && type !== "def");
+  const blocks = lexer(text, { gfm: true }).filter(
+    ({ type }) => type !== "space" && type !== "def",
+  );
   const before = [...target.children];
   for (const [index, block] of blocks.entries()) {
     const old = before[index];

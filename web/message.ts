@@ -3,7 +3,7 @@
  * changed; while an answer streams, `write` touches nothing but the answer's last blocks.
  */
 import type { MessageStatus, ViewMessage } from "./conversation.ts";
-import { el, iconButton, textButton } from "./dom.ts";
+import { composing, el, iconButton, textButton } from "./dom.ts";
 import { showMarkdown } from "./markdown.ts";
 import { wordsOfCode } from "./words.ts";
 
@@ -71,7 +71,7 @@ export function messageElement(acts: MessageActs): MessageElement {
       if (next !== "" && next !== text) acts.edit(message, next);
     };
     field.addEventListener("keydown", (event) => {
-      if (event.isComposing || event.keyCode === 229) return;
+      if (composing(event)) return;
       if (event.key === "Escape") {
         event.stopPropagation(); // Escape also stops an answer; here it only leaves the editor
         close();
@@ -161,4 +161,10 @@ export function messageElement(acts: MessageActs): MessageElement {
 }
 
 const thinking = (): HTMLElement =>
-  el("span", { class: "thinking", role: "img", "aria-label": "Thinking" }, el("i"), el("i"), el("i"));
+  el(
+    "span",
+    { class: "thinking", role: "img", "aria-label": "Thinking" },
+    el("i"),
+    el("i"),
+    el("i"),
+  );

@@ -140,7 +140,9 @@ export function makeThread(
       elements.clear();
       sticking = true;
       spokenFor = null;
-      place.replaceChildren(...(next === null ? [el("p", { class: "quiet" }, "Loading …")] : [next]));
+      place.replaceChildren(
+        ...(next === null ? [el("p", { class: "quiet" }, "Loading …")] : [next]),
+      );
       latest.hidden = true;
     },
   };

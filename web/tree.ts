@@ -27,7 +27,11 @@ export function branches(view: View, message: ViewMessage): ViewMessage[] {
 /** The newest leaf below a message: where reading goes on when its branch is chosen. */
 export function leafBelow(view: View, message: string): string {
   let leaf = message;
-  for (let children = childrenOf(view, leaf); children.length > 0; children = childrenOf(view, leaf)) {
+  for (
+    let children = childrenOf(view, leaf);
+    children.length > 0;
+    children = childrenOf(view, leaf)
+  ) {
     leaf = children.at(-1)?.id ?? leaf;
   }
   return leaf;

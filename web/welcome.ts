@@ -14,7 +14,11 @@ export function welcomeOf(choose: (text: string) => void): HTMLElement {
     "div",
     { class: "welcome" },
     el("h2", {}, "What shall we talk about?"),
-    el("p", {}, "Ask something, or paste a long text and ask about it. You can close the page while an answer is being written: it will be here when you come back."),
+    el(
+      "p",
+      {},
+      "Ask something, or paste a long text and ask about it. You can close the page while an answer is being written: it will be here when you come back.",
+    ),
     starts,
   );
 }

@@ -29,7 +29,8 @@ const words: Readonly<Record<string, string>> = {
   turn_attempts_exhausted: "This answer was interrupted too often.",
 };
 
-export const wordsOfCode = (code: string): string => words[code] ?? "Something went wrong. Try again.";
+export const wordsOfCode = (code: string): string =>
+  words[code] ?? "Something went wrong. Try again.";
 
 export const wordsOf = (error: unknown): string =>
   wordsOfCode(error instanceof ClientError ? error.code : "internal");

@@ -97,7 +97,16 @@ test("I6: a send begins a conversation and its sender reads it from the beginnin
 });
 
 test("I6: whatever is cut, lost or doubled, the transcript is the log, each thing once", async () => {
-  const step = fc.constantFrom("token", "token", "token", "cut", "lose", "double", "restart", "ask");
+  const step = fc.constantFrom(
+    "token",
+    "token",
+    "token",
+    "cut",
+    "lose",
+    "double",
+    "restart",
+    "ask",
+  );
   const run = async (steps: readonly string[]): Promise<void> => {
     const conversation = newId();
     const client = open();
@@ -121,7 +130,9 @@ test("I6: whatever is cut, lost or doubled, the transcript is the log, each thin
     await seen.until(ended);
     const tale = gateway.tale(conversation);
     expect(revisions(seen.frames)).toEqual(upTo(tale.revision));
-    expect(textOf(seen.frames)).toBe(tale.messages().find(({ role }) => role === "assistant")?.text);
+    expect(textOf(seen.frames)).toBe(
+      tale.messages().find(({ role }) => role === "assistant")?.text,
+    );
     expect(seen.frames.filter(({ type }) => type === "end")).toHaveLength(1);
     client.close();
   };
@@ -165,6 +176,24 @@ test("I6: what is sent while offline travels when the connection is back", async
   expect(revisions(seen.frames)).toEqual([1, 2, 3]);
 });
 
+test("I6: frames that come twice are read once, and nothing is asked again for them", async () => {
+  const client = open();
+  const seen = collector();
+  client.begin(room, seen.on);
+  gateway.copies = () => 2;
+  await client.send(room, "go");
+  gateway.begin(room);
+  gateway.token(room, "a");
+  gateway.token(room, "b");
+  gateway.finish(room);
+  await seen.until(ended);
+  await client.send(room, "a later answer proves that all of it was read");
+  expect(seen.frames.slice(0, gateway.tale(room).lines.length - 1)).toEqual(
+    gateway.tale(room).lines.slice(0, -1),
+  );
+  expect(gateway.heard.filter(({ type }) => type === "subscribe")).toEqual([]);
+});
+
 test("I6: a lost `end` is told once, from the event that ended the turn", async () => {
   const client = open();
   const seen = collector();
@@ -180,7 +209,9 @@ test("I6: a lost `end` is told once, from the event that ended the turn", async 
   gateway.copies = all;
   gateway.cut();
   await seen.until(ended);
-  expect(seen.frames.filter(({ type }) => type === "end")).toEqual([gateway.tale(room).lines.at(-1)]);
+  expect(seen.frames.filter(({ type }) => type === "end")).toEqual([
+    gateway.tale(room).lines.at(-1),
+  ]);
 });
 
 test("I6: a reading goes on from the cursor that an earlier one left", async () => {
@@ -207,7 +238,9 @@ test("a refused subscription and an oversized text are told by their codes", asy
     client.subscribe(newId(), { refused: resolve });
   });
   expect((await refused).code).toBe("not_found");
-  await expect(client.send(room, "汉".repeat(30_000))).rejects.toMatchObject({ code: "text_too_long" });
+  await expect(client.send(room, "汉".repeat(30_000))).rejects.toMatchObject({
+    code: "text_too_long",
+  });
   expect(gateway.tales.size).toBe(0);
 });
 

@@ -71,7 +71,14 @@ test("I5: a restart voids what the lower attempt wrote", () => {
   const view = tale.lines.reduce(fold, empty_view);
   const answer = pathToHead(view).at(-1);
   expect(answer === undefined ? null : textOf(view, answer)).toBe("kept");
-  const late = { type: "token", conversation, turn: answer?.turn ?? "", attempt: 1, seq: 9, content: "late" } as const;
+  const late = {
+    type: "token",
+    conversation,
+    turn: answer?.turn ?? "",
+    attempt: 1,
+    seq: 9,
+    content: "late",
+  } as const;
   expect(fold(view, late)).toBe(view);
 });
 
@@ -105,7 +112,16 @@ test("a failure keeps its code, a redacted event changes nothing", () => {
   tell(tale, ids, "begin");
   tale.finish("turn.failed", "model_timeout");
   const view = tale.lines.reduce(fold, empty_view);
-  expect(pathToHead(view).at(-1)).toMatchObject({ status: "failed", error: { code: "model_timeout" } });
-  const hidden: EventFrame = { type: "event", conversation, revision: 99, at: "", event: { type: "model.attempted", redacted: true } };
+  expect(pathToHead(view).at(-1)).toMatchObject({
+    status: "failed",
+    error: { code: "model_timeout" },
+  });
+  const hidden: EventFrame = {
+    type: "event",
+    conversation,
+    revision: 99,
+    at: "",
+    event: { type: "model.attempted", redacted: true },
+  };
   expect(fold(view, hidden)).toBe(view);
 });

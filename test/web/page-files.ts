@@ -20,7 +20,8 @@ export function pageFiles(): Map<string, PageFile> {
       const code = stripTypeScriptTypes(read(`web/${name}`));
       const served = code.replaceAll(/(from\s+"\.\/[^"]+)\.ts"/g, '$1.js"');
       put(`/web/${name.slice(0, -3)}.js`, "text/javascript; charset=utf-8", served);
-    } else if (name.endsWith(".css")) put(`/web/${name}`, "text/css; charset=utf-8", read(`web/${name}`));
+    } else if (name.endsWith(".css"))
+      put(`/web/${name}`, "text/css; charset=utf-8", read(`web/${name}`));
   }
   put("/", "text/html; charset=utf-8", read("web/index.html"));
   put("/favicon.svg", "image/svg+xml", read("web/favicon.svg"));

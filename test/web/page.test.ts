@@ -31,7 +31,9 @@ describe.skipIf(chromiumPath === null)("the page", () => {
     page.on("pageerror", (error) => problems.push(error.message));
     page.on("dialog", () => problems.push("a dialog opened"));
     await page.goto(gateway.url);
-    return () => expect(problems).toEqual([]);
+    return () => {
+      if (problems.length > 0) throw new Error(problems.join("\n"));
+    };
   });
 
   /** Types and sends; gives the conversation's id once the server has it. */
@@ -78,7 +80,7 @@ describe.skipIf(chromiumPath === null)("the page", () => {
     await reads("Whole");
     gateway.finish(id);
     await page.waitForSelector("[data-role=assistant][data-status=done]");
-    await reads("Whole");
+    expect(await page.textContent(answer)).toBe("Whole");
   });
 
   test("Escape stops, and an edit makes a branch beside the first", async () => {
@@ -91,7 +93,9 @@ describe.skipIf(chromiumPath === null)("the page", () => {
     await page.click("[aria-label=Edit]");
     await page.fill(".editor textarea", "second version");
     await page.press(".editor textarea", "Enter");
-    await page.waitForFunction(() => document.querySelector(".words")?.textContent === "second version");
+    await page.waitForFunction(
+      () => document.querySelector(".words")?.textContent === "second version",
+    );
     expect(await page.textContent("[data-role=user] .acts span")).toBe("2 of 2");
     expect(gateway.heard.map(({ type }) => type)).toContain("edit");
   });
@@ -104,6 +108,7 @@ describe.skipIf(chromiumPath === null)("the page", () => {
     await page.click(".failure button");
     await page.waitForSelector(".thinking");
     gateway.finish(id);
+    expect(gateway.heard.at(-1)?.type).toBe("regenerate");
   });
 
   test("Enter that ends a composition does not send; a draft survives a reload", async () => {
@@ -122,12 +127,16 @@ describe.skipIf(chromiumPath === null)("the page", () => {
     await page.waitForSelector("text=From elsewhere");
     gateway.event(id, { type: "conversation.deleted" });
     await page.waitForSelector("text=From elsewhere", { state: "detached" });
+    expect(await page.locator(`[data-id="${id}"]`).count()).toBe(0);
   });
 
   test("nothing overflows at 375 pixels, and the list is a drawer", async () => {
     const id = await say("wide");
     gateway.begin(id);
-    gateway.token(id, `${"|a".repeat(30)}|\n${"|-".repeat(30)}|\n\n\`\`\`\n${"x".repeat(400)}\n\`\`\`\n\n${"y".repeat(300)}`);
+    gateway.token(
+      id,
+      `${"|a".repeat(30)}|\n${"|-".repeat(30)}|\n\n\`\`\`\n${"x".repeat(400)}\n\`\`\`\n\n${"y".repeat(300)}`,
+    );
     gateway.finish(id);
     await page.waitForSelector("[data-role=assistant][data-status=done]");
     await page.setViewportSize({ width: 375, height: 700 });
@@ -153,17 +162,17 @@ describe.skipIf(chromiumPath === null)("the page", () => {
       "[a](data:text/html,<script>alert(1)</script>)",
       "[a](vbscript:msgbox(1))",
       "[a](//evil.example/)",
-      "[a](https://ok.example/ \"onmouseover=alert(1)\")",
+      '[a](https://ok.example/ "onmouseover=alert(1)")',
       "![x](https://tracker.example/pixel.png)",
       "![x](javascript:alert(1))",
       "<javascript:alert(1)>",
       "[r]\n\n[r]: javascript:alert(1)",
-      "```html\"onload=alert(1)\n<b onclick=alert(1)>\n```",
+      '```html"onload=alert(1)\n<b onclick=alert(1)>\n```',
       "| <img src=x onerror=alert(1)> |\n|---|\n| [x](javascript:alert(1)) |",
       "- [ ] <input autofocus onfocus=alert(1)>",
       "> <details open ontoggle=alert(1)>",
       "&lt;script&gt;alert(1)&lt;/script&gt;",
-      "<a href=\"javascript:alert(1)\">x</a>",
+      '<a href="javascript:alert(1)">x</a>',
       "# <style>*{display:none}</style>",
       "<math><mtext></form><form><mglyph><style></math><img src onerror=alert(1)>",
     ];
@@ -176,8 +185,12 @@ describe.skipIf(chromiumPath === null)("the page", () => {
       const all = [...document.querySelectorAll(`${selector} *`)];
       return {
         tags: [...new Set(all.map(({ localName }) => localName))],
-        handlers: all.flatMap((node) => node.getAttributeNames().filter((name) => name.startsWith("on"))),
-        links: all.flatMap((node) => (node instanceof HTMLAnchorElement ? [node.protocol, node.rel] : [])),
+        handlers: all.flatMap((node) =>
+          node.getAttributeNames().filter((name) => name.startsWith("on")),
+        ),
+        links: all.flatMap((node) =>
+          node instanceof HTMLAnchorElement ? [node.protocol, node.rel] : [],
+        ),
       };
     }, answer);
     for (const tag of ["script", "img", "iframe", "style", "object", "form", "details", "math"]) {

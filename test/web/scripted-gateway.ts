@@ -51,7 +51,8 @@ export async function startScriptedGateway(): Promise<ScriptedGateway> {
     }
     const change = tales.get(conversation)?.change();
     if (change !== undefined && frames.some(({ type }) => type === "event")) {
-      for (const socket of subscribers.keys()) tell(socket, { type: "changed", conversation: change });
+      for (const socket of subscribers.keys())
+        tell(socket, { type: "changed", conversation: change });
     }
   };
   const follow = (socket: WebSocket, conversation: string, after: After): void => {
@@ -99,7 +100,8 @@ export async function startScriptedGateway(): Promise<ScriptedGateway> {
       response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     };
     if (file !== undefined) {
-      const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'";
+      const policy =
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'";
       const headers = { "content-type": file.type, "content-security-policy": policy };
       response.writeHead(200, headers).end(file.bytes);
       return;
@@ -107,10 +109,14 @@ export async function startScriptedGateway(): Promise<ScriptedGateway> {
     if (url.pathname === "/api/v1/auth/local") {
       return json(200, { accessToken: "token", tenant: "local", user: "you", expiresIn: 900 });
     }
-    const [, id, rest] = /^\/api\/v1\/conversations(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname) ?? [];
+    const [, id, rest] =
+      /^\/api\/v1\/conversations(?:\/([^/]+))?(\/messages)?$/.exec(url.pathname) ?? [];
     if (id === undefined) {
       const items = [...tales.values()].map((tale) => tale.conversation());
-      return json(200, { items: items.filter(({ status }) => status === url.searchParams.get("status")), next: null });
+      return json(200, {
+        items: items.filter(({ status }) => status === url.searchParams.get("status")),
+        next: null,
+      });
     }
     const tale = tales.get(id);
     if (tale === undefined) return json(404, { code: "not_found" });
@@ -152,7 +158,8 @@ export async function startScriptedGateway(): Promise<ScriptedGateway> {
       return made;
     },
     event: (conversation, event) => spread(conversation, gateway.tale(conversation).event(event)),
-    token: (conversation, content) => spread(conversation, gateway.tale(conversation).token(content)),
+    token: (conversation, content) =>
+      spread(conversation, gateway.tale(conversation).token(content)),
     begin: (conversation) => spread(conversation, gateway.tale(conversation).begin()),
     finish: (conversation, type = "turn.completed", code = "") =>
       spread(conversation, gateway.tale(conversation).finish(type, code)),

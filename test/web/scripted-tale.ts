@@ -1,5 +1,13 @@
 /** One conversation of the scripted gateway: its events and frames in the order of the log. */
-import type { After, ClientEvent, ClientFrame, ConversationChange, EndFrame, EventFrame, TokenOut } from "../../schemas/frames.ts";
+import type {
+  After,
+  ClientEvent,
+  ClientFrame,
+  ConversationChange,
+  EndFrame,
+  EventFrame,
+  TokenOut,
+} from "../../schemas/frames.ts";
 import type { Conversation, Message } from "../../schemas/http.ts";
 import { empty_view, fold } from "../../web/conversation.ts";
 
@@ -25,7 +33,13 @@ export function newTale(conversation: string, ids: () => string): Tale {
   const lines: Line[] = [];
   let revision = 0;
   let newest = "";
-  let running: { turn: string; message: string; attempt: number; seq: number; text: string } | null = null;
+  let running: {
+    turn: string;
+    message: string;
+    attempt: number;
+    seq: number;
+    text: string;
+  } | null = null;
   let time = Date.parse("2026-01-01T00:00:00.000Z");
 
   const event = (data: ClientEvent): Line[] => {
@@ -43,20 +57,35 @@ export function newTale(conversation: string, ids: () => string): Tale {
   const begin = (): Line[] => {
     running = { turn: ids(), message: ids(), attempt: 1, seq: 0, text: "" };
     const { turn, message } = running;
-    return event({ type: "turn.started", turn, message, user: newest, attempt: 1, owner: "w", provider: "scripted", model: "scripted" });
+    return event({
+      type: "turn.started",
+      turn,
+      message,
+      user: newest,
+      attempt: 1,
+      owner: "w",
+      provider: "scripted",
+      model: "scripted",
+    });
   };
   const finish: Tale["finish"] = (type, code = "") => {
     if (running === null) return [];
     const { turn, message, attempt, seq, text } = running;
     running = null;
-    const more = type === "turn.completed" ? { finish: "stop" } : { code, detail: "", reason: "asked" };
+    const more =
+      type === "turn.completed" ? { finish: "stop" } : { code, detail: "", reason: "asked" };
     const ended = event({ type, turn, message, attempt, seq, text, usage, ...more });
-    const how = { "turn.completed": "stop", "turn.failed": "failed", "turn.cancelled": "cancelled" } as const;
+    const how = {
+      "turn.completed": "stop",
+      "turn.failed": "failed",
+      "turn.cancelled": "cancelled",
+    } as const;
     const end: EndFrame = { type: "end", conversation, turn, finish: how[type], usage };
     lines.push(end);
     return [...ended, end];
   };
-  const fields = (line: Line): Readonly<Record<string, unknown>> => (line.type === "event" ? line.event : {});
+  const fields = (line: Line): Readonly<Record<string, unknown>> =>
+    line.type === "event" ? line.event : {};
 
   const tale: Tale = {
     get revision() {
@@ -68,7 +97,16 @@ export function newTale(conversation: string, ids: () => string): Tale {
     finish,
     command(frame) {
       if (frame.type === "send") {
-        const started = revision === 0 ? event({ type: "conversation.started", origin: "chat", owner: "you", model: null, overlap: "queue" }) : [];
+        const started =
+          revision === 0
+            ? event({
+                type: "conversation.started",
+                origin: "chat",
+                owner: "you",
+                model: null,
+                overlap: "queue",
+              })
+            : [];
         const head = tale.conversation().head;
         return [...started, ...added(frame.id, head, frame.text)];
       }
@@ -95,7 +133,15 @@ export function newTale(conversation: string, ids: () => string): Tale {
       if (running === null) return [];
       running = { ...running, attempt: running.attempt + 1, seq: 0, text: "" };
       const { turn, attempt } = running;
-      return event({ type: "turn.restarted", turn, attempt, owner: "w", provider: "scripted", model: "scripted", reason: "owner_gone" });
+      return event({
+        type: "turn.restarted",
+        turn,
+        attempt,
+        owner: "w",
+        provider: "scripted",
+        model: "scripted",
+        reason: "owner_gone",
+      });
     },
     replay(after) {
       const ended = new Set<unknown>();
@@ -120,15 +166,33 @@ export function newTale(conversation: string, ids: () => string): Tale {
       const { title, status, head } = view;
       const at = new Date(time).toISOString();
       return {
-        id: conversation, title, status, head, revision, createdAt: at, updatedAt: at, owner: "you",
-        origin: "chat", model: null, overlap: "queue", turn: running?.turn ?? null,
+        id: conversation,
+        title,
+        status,
+        head,
+        revision,
+        createdAt: at,
+        updatedAt: at,
+        owner: "you",
+        origin: "chat",
+        model: null,
+        overlap: "queue",
+        turn: running?.turn ?? null,
       };
     },
     messages() {
       const view = lines.reduce(fold, empty_view);
       return [...view.messages.values()].map((message) => ({
-        ...message, conversation, citations: [], finish: null, usage: null,
-        revision: lines.find((line): line is EventFrame => line.type === "event" && line.event["message"] === message.id)?.revision ?? 1,
+        ...message,
+        conversation,
+        citations: [],
+        finish: null,
+        usage: null,
+        revision:
+          lines.find(
+            (line): line is EventFrame =>
+              line.type === "event" && line.event["message"] === message.id,
+          )?.revision ?? 1,
       }));
     },
     change() {
