@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type WebSocket, WebSocketServer } from "ws";
+import { type WebSocket, WebSocketServer } from "ws"; // typed by ws.d.ts
 import type { After, ClientEvent, ClientFrame, ServerFrame } from "../../schemas/frames.ts";
 import { uuidv7 } from "../../schemas/ids.ts";
 import { newTale, type Tale } from "./scripted-tale.ts";
