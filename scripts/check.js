@@ -1,6 +1,6 @@
 /** `npm run check`: every gate, one line each; what a failed one says follows its line. */
 import { spawnSync } from "node:child_process";
-import { gates, tidy } from "./gates.js";
+import { gates, tidy } from "./gates.ts";
 
 const failed = [];
 for (const { name, program, args } of [...gates, tidy]) {

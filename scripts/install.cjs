@@ -16,10 +16,16 @@ const { locked } = require("./lock.cjs");
 
 const platform = `${process.platform}-${process.arch}`;
 const node_major = boot.node_version.split(".")[0];
+const by_us = process.versions.node.split(".")[0] === node_major;
 
 /** Network trouble is told after three tries within seconds, not after npm's default minutes. */
 const npm_flags = ["--no-save", "--no-audit", "--no-fund", "--include=dev", "--include=optional"];
-npm_flags.push("--loglevel=error", "--fetch-retry-mintimeout=1000", "--fetch-retry-factor=2");
+npm_flags.push(
+  "--prefer-offline",
+  "--loglevel=error",
+  "--fetch-retry-mintimeout=1000",
+  "--fetch-retry-factor=2",
+);
 
 /** What npm's output means, first match wins. */
 const npm_troubles = [
@@ -78,12 +84,10 @@ function npmProgram() {
  * Runs npm under the pinned Node (platform packages are chosen by the Node that runs npm), in a
  * process group of its own so that a signal to us ends all of it. Throws a sentence when it fails.
  */
-async function npm(args, lock) {
-  const program = npmProgram();
+async function npm(program, args, lock) {
   // The platform's package of Node needs no install script, which `npx -p node` would.
   const node = `--package=${boot.nodePackage()}@${boot.node_version}`;
   const pinned = ["exec", "--yes", node, "--", "npm"];
-  const by_us = process.versions.node.split(".")[0] === node_major;
   const command = by_us ? [program] : [program].concat(npm_flags, pinned);
   const own_group = process.platform !== "win32";
   const child = spawn(process.execPath, command.concat(args, npm_flags), {
@@ -175,6 +179,7 @@ function verify() {
 
 async function install() {
   supported();
+  const program = npmProgram();
   try {
     fs.mkdirSync(boot.modules, { recursive: true });
     fs.accessSync(boot.modules, fs.constants.W_OK);
@@ -186,9 +191,13 @@ async function install() {
   await locked(boot.modules, async (lock) => {
     if (boot.isFresh()) return;
     process.stderr.write("colloquy: installing the dependencies, once, about 20 seconds …\n");
-    await npm(["install"], lock);
+    // Without a network `npm install` retries package after package; one question fails at once.
+    // Another Node has to fetch the pinned one first, which asks that question.
+    const first = !fs.existsSync(path.join(boot.modules, ".package-lock.json"));
+    if (first && by_us) await npm(program, ["view", `node@${boot.node_version}`, "version"], lock);
+    await npm(program, ["install"], lock);
     const missing = missingBinaries();
-    if (missing.length > 0) await npm(["install"].concat(missing), lock);
+    if (missing.length > 0) await npm(program, ["install"].concat(missing), lock);
     verify();
     const next = `${boot.stamp}.${process.pid}`;
     fs.writeFileSync(next, boot.fingerprint());

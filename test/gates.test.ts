@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
-import { gates } from "../scripts/gates.js";
+import { gates } from "../scripts/gates.ts";
 
 test.for(gates)("the gate $name passes", { timeout: 180_000 }, async ({ program, args }) => {
   const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
