@@ -28,7 +28,7 @@ const child_file = fileURLToPath(new URL("./pglite-child.ts", import.meta.url));
 const start_ms = 60_000;
 const stop_ms = 4_000;
 /** Deaths within `window_ms` after which it is given up. */
-const deaths_max = 5;
+const deaths_max = 10;
 const window_ms = 60_000;
 
 class Damaged extends Error {}

@@ -152,23 +152,25 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
   };
 }
 
-/** `commits` commits of `conversations` conversations, interleaved; sequences 1, 2, 3 … */
+/**
+ * `commits` commits of `conversations` conversations at a time, interleaved; a new one begins when
+ * one is deleted. Sequences 1, 2, 3 …
+ */
 export function randomHistory(seed: number, commits: number, conversations = 4): Commit[] {
   const random = seeded(seed);
-  const actors = Array.from({ length: conversations }, (_, index) => ({
+  const begin = (index: number) => ({
     ref: { tenant: index % 2 === 0 ? "acme" : "beta", kind: "conversation", id: uuid(random) } as const,
     revision: 0,
     hash: "0".repeat(64),
-    over: false,
     next: conversation(random, `user-${index % 3}`),
-  }));
+  });
+  const actors = Array.from({ length: conversations }, (_, index) => begin(index));
   const history: Commit[] = [];
   while (history.length < commits) {
     const actor = pick(random, actors);
     const events = actor.next();
     if (events === null) {
-      actor.over = true;
-      if (actors.every(({ over }) => over)) break;
+      actors[actors.indexOf(actor)] = begin(history.length);
       continue;
     }
     const sequence = history.length + 1;
