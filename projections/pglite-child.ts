@@ -14,7 +14,9 @@ const [folder, port] = process.argv.slice(2);
 if (folder === undefined || port === undefined) throw new TypeError("usage: <folder> <port>");
 
 const fail = (error: unknown, code = 1): never => {
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  process.stderr.write(
+    `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   process.exit(code);
 };
 process.on("disconnect", () => stop());
@@ -42,31 +44,11 @@ await database.exec("CREATE EXTENSION IF NOT EXISTS vector").catch((error: unkno
   return fail(error, damaged_exit);
 });
 
-/** Whether an ErrorResponse says that the files are not what they were (data or index corrupted). */
-const saysDamaged = (output: Uint8Array): boolean => {
-  const bytes = Buffer.from(output.buffer, output.byteOffset, output.byteLength);
-  for (let at = 0; at + 5 <= bytes.length; at += 1 + bytes.readInt32BE(at + 1)) {
-    if (bytes[at] !== 0x45) continue;
-    const fields = bytes.toString("latin1", at + 5, at + 1 + bytes.readInt32BE(at + 1)).split("\0");
-    return fields.includes("CXX001") || fields.includes("CXX002");
-  }
-  return false;
-};
-
 const sync = Uint8Array.of(0x53, 0, 0, 0, 4);
 const server = serveSession(
   {
     execute: (messages, onBytes) =>
-      database.runExclusive(async () => {
-        let damaged = false;
-        await database.execProtocolRawStream(messages, {
-          onRawData: (bytes) => {
-            damaged ||= saysDamaged(bytes);
-            onBytes(bytes);
-          },
-        });
-        if (damaged) fail("the database found damaged data", damaged_exit);
-      }),
+      database.runExclusive(() => database.execProtocolRawStream(messages, { onRawData: onBytes })),
     async reset() {
       await database.runExclusive(() =>
         database.execProtocolRawStream(sync, { onRawData: () => undefined }),
@@ -74,7 +56,11 @@ const server = serveSession(
       await database.exec("ROLLBACK");
     },
   },
-  { held_ms: limits.session_held_ms, onFailure: (error) => fail(error) },
+  {
+    held_ms: limits.session_held_ms,
+    onFailure: (error) => fail(error),
+    onDamage: () => fail("the database found damaged data", damaged_exit),
+  },
 );
 server.on("error", (error) => fail(error));
 server.listen(Number(port), "127.0.0.1", () => {

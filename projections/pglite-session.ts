@@ -9,6 +9,7 @@
  * A client that leaves in the middle, or sits on the session too long, is rolled back.
  */
 import { createServer, type Server, type Socket } from "node:net";
+import { readOutput } from "./pglite-output.ts";
 
 /** What is needed of PGlite: raw protocol in, raw protocol out. */
 export interface Engine {
@@ -29,8 +30,6 @@ interface Client {
 const ssl_request = 80877103;
 const gss_request = 80877104;
 const cancel_request = 80877102;
-const ready_length = 6;
-const idle = "I".charCodeAt(0);
 
 /** The length of the whole messages at the beginning of `bytes`; a Terminate ends them. */
 function wholeMessages(bytes: Buffer): { length: number; terminated: boolean } {
@@ -47,10 +46,11 @@ function wholeMessages(bytes: Buffer): { length: number; terminated: boolean } {
 /**
  * Serves `engine` on 127.0.0.1. `held_ms`: how long the session may be held idle. `onFailure` is
  * called when the engine itself fails: then nothing can be trusted and the process should end.
+ * `onDamage`: an answer said that the files are damaged.
  */
 export function serveSession(
   engine: Engine,
-  options: { held_ms: number; onFailure: (error: unknown) => void },
+  options: { held_ms: number; onFailure: (error: unknown) => void; onDamage: () => void },
 ): Server {
   const clients = new Set<Client>();
   let owner: Client | null = null;
@@ -94,13 +94,15 @@ export function serveSession(
     const messages = client.started ? take(client) : startup(client);
     if (messages === null || messages.length === 0) return;
     owner = client;
-    let tail = Buffer.alloc(0);
+    const output = readOutput();
     await engine.execute(messages, (bytes) => {
+      // A copy: the bytes lie in the engine's own memory, which it uses again.
       const copy = Buffer.from(bytes);
-      tail = Buffer.concat([tail, copy]).subarray(-ready_length);
+      output.take(copy);
       if (!client.gone) client.socket.write(copy);
     });
-    if (tail[0] === 0x5a && tail[4] === 5 && tail[5] === idle) owner = null;
+    if (output.damaged()) options.onDamage();
+    if (output.idle()) owner = null;
     else held = setTimeout(() => client.socket.destroy(), options.held_ms);
   };
 

@@ -83,7 +83,8 @@ export interface SheetChange {
   readonly cleared: Map<string, ActorRef>;
 }
 
-export const rowKey = (ref: ActorRef, part: string | null): string => `${refKey(ref)} ${part ?? ""}`;
+export const rowKey = (ref: ActorRef, part: string | null): string =>
+  `${refKey(ref)} ${part ?? ""}`;
 
 /**
  * Applies commits, in log order, to the projector's tables in `schema`, within the transaction that
@@ -96,7 +97,9 @@ export async function applyBatch(
   sql: Sql,
   skip: (ref: ActorRef) => boolean,
 ): Promise<Poison[]> {
-  const wanted = commits.filter((commit) => commit.ref.kind === "conversation" && !skip(commit.ref));
+  const wanted = commits.filter(
+    (commit) => commit.ref.kind === "conversation" && !skip(commit.ref),
+  );
   const changes: SheetChange[] = [];
   for (const sheet of projector.sheets) changes.push(await load(sheet, schema, wanted, sql));
   const poisons = foldCommits(changes, wanted);
@@ -105,10 +108,7 @@ export async function applyBatch(
 }
 
 /** Folds commits into changes that hold the stored rows: the pure middle of `applyBatch`. */
-export function foldCommits(
-  changes: readonly SheetChange[],
-  commits: readonly Commit[],
-): Poison[] {
+export function foldCommits(changes: readonly SheetChange[], commits: readonly Commit[]): Poison[] {
   const poisons = new Map<string, Poison>();
   for (const commit of commits) {
     const { ref, revision, sequence } = commit;

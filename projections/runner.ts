@@ -123,17 +123,23 @@ export function startRunner(ports: RunnerPorts): Runner {
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
       return;
     }
-    for await (const batch of gather(source.read(from, signal), clock)) {
-      for (const lane of lanes) {
-        if (signal.aborted) return;
-        const poisons = await lane.apply(batch);
-        for (const { ref, reason } of poisons) {
-          report({ what: `${lane.generation.projector.name} has parked an actor: ${reason}`, ref });
-        }
-        tell(lane);
-      }
+    const commits_max =
+      database.dialect === "pglite" ? limits.batch_commits_pglite_max : limits.batch_commits_max;
+    for await (const batch of gather(source.read(from, signal), clock, commits_max)) {
+      if (signal.aborted) return;
+      // All to their end, also when one fails: no transaction outlives its session.
+      const results = await Promise.allSettled(lanes.map((lane) => advance(lane, batch)));
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
       progress();
     }
+  };
+
+  const advance = async (lane: Lane, batch: readonly Logged[]): Promise<void> => {
+    for (const { ref, reason } of await lane.apply(batch)) {
+      report({ what: `${lane.generation.projector.name} has parked an actor: ${reason}`, ref });
+    }
+    tell(lane);
   };
 
   const tell = (lane: Lane): void => {

@@ -155,7 +155,12 @@ const messageSheet: Sheet<MessageRow> = {
         const { code, detail } = event.data;
         // Erased content reads as "": then the table's sentence stands, as it does without a detail.
         const error_message = errorBody(code, detail === "" ? undefined : detail).message;
-        end(rows, event.data, { status: "failed", finish: "failed", error_code: code, error_message });
+        end(rows, event.data, {
+          status: "failed",
+          finish: "failed",
+          error_code: code,
+          error_message,
+        });
         return;
       }
       case "conversation.deleted":

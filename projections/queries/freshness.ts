@@ -8,9 +8,9 @@ import { limits } from "../../schemas/limits.ts";
 import type { Sql } from "../postgres.ts";
 
 /** Follows announced positions (`followPositions` of streams/, bound to its connection). */
-export type FollowPositions = (
-  onPosition: (projector: string, sequence: number) => void,
-) => { stop(): void };
+export type FollowPositions = (onPosition: (projector: string, sequence: number) => void) => {
+  stop(): void;
+};
 
 export interface Freshness {
   /** Resolves at `sequence`; `AppError("stale")` after `min_seq_wait_ms`. */
@@ -40,7 +40,9 @@ export function watchFreshness(sql: Sql, follow: FollowPositions): Freshness {
 
   const positions = async (): Promise<Readonly<Record<string, number>>> => {
     const rows = await sql.query("SELECT name, position FROM read.positions");
-    const found = Object.fromEntries(rows.map((row) => [String(row["name"]), Number(row["position"])]));
+    const found = Object.fromEntries(
+      rows.map((row) => [String(row["name"]), Number(row["position"])]),
+    );
     for (const [name, position] of Object.entries(found)) known.set(name, position);
     return found;
   };

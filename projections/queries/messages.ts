@@ -30,7 +30,10 @@ const path = `WITH RECURSIVE path (id, parent) AS (
 )`;
 
 const isPlace = (place: readonly unknown[]): place is [number] =>
-  place.length === 1 && Number.isInteger(place[0]) && Number(place[0]) >= 1 && Number(place[0]) < 2 ** 31;
+  place.length === 1 &&
+  Number.isInteger(place[0]) &&
+  Number(place[0]) >= 1 &&
+  Number(place[0]) < 2 ** 31;
 
 function message(row: SqlRow): Message {
   const { tokens_in, tokens_out, cost_usd, error_code, error_message, ...rest } = row;

@@ -111,13 +111,18 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
     test("I8: erased conversations are rebuilt to the same rows", async () => {
       const history = randomHistory(11, 400, 12);
       const deleted = new Set(
-        history.filter((c) => c.events.some((e) => e.type === "conversation.deleted")).map((c) => refKey(c.ref)),
+        history
+          .filter((c) => c.events.some((e) => e.type === "conversation.deleted"))
+          .map((c) => refKey(c.ref)),
       );
       expect(deleted.size).toBeGreaterThan(0);
       await applyAll(database, history);
       const before = await dump(database);
       await wipe(database);
-      await applyAll(database, history.map((c) => (deleted.has(refKey(c.ref)) ? erased(c) : c)));
+      await applyAll(
+        database,
+        history.map((c) => (deleted.has(refKey(c.ref)) ? erased(c) : c)),
+      );
       expect(await dump(database)).toEqual(before);
       for (const commit of history) {
         if (!deleted.has(refKey(commit.ref))) continue;
@@ -145,11 +150,13 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
         expect(isConversation(row)).toBe(true);
         expect(row).toMatchObject({ head: state.head, turn: state.running?.turn ?? null });
         if (row?.status === "deleted") continue;
-        const all = (await queries.messages({ tenant, conversation: id, all: true, limit: 200 })).items;
+        const all = (await queries.messages({ tenant, conversation: id, all: true, limit: 200 }))
+          .items;
         for (const message of all) expect(isMessage(message), JSON.stringify(message)).toBe(true);
-        const path = (await queries.messages({ tenant, conversation: id, all: false, limit: 200 })).items;
+        const path = (await queries.messages({ tenant, conversation: id, all: false, limit: 200 }))
+          .items;
         const expected: string[] = [];
-        for (let at = row?.head ?? null; at !== null; ) {
+        for (let at = row?.head ?? null; at !== null;) {
           expected.unshift(at);
           const found = all.find((message) => message.id === at);
           at = found?.parent ?? null;
@@ -176,19 +183,38 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       };
       const call = { owner: "w", provider: "p" };
       await step(
-        event("conversation.started", { origin: "chat", owner: "u", model: null, overlap: "queue" }),
+        event("conversation.started", {
+          origin: "chat",
+          owner: "u",
+          model: null,
+          overlap: "queue",
+        }),
         event("message.added", { message: user, parent: null, role: "user", text: "Hi" }),
         event("turn.started", { turn, message, user, attempt: 1, ...call, model: "m1" }),
       );
       const some = { turn, first: 1, seq: 1, frames };
-      expect(await step(event("turn.checkpointed", { ...some, attempt: 1, text: "Hel" }))).toMatchObject({
-        ...{ id: message, role: "assistant", text: "Hel", status: "generating", parent: user, turn },
+      expect(
+        await step(event("turn.checkpointed", { ...some, attempt: 1, text: "Hel" })),
+      ).toMatchObject({
+        ...{
+          id: message,
+          role: "assistant",
+          text: "Hel",
+          status: "generating",
+          parent: user,
+          turn,
+        },
         ...{ model: "m1", finish: null, usage: null, error: null, revision: 3 },
       });
       const restarted = { turn, attempt: 2, ...call, model: "m2", reason: "owner_gone" } as const;
-      expect(await step(event("turn.restarted", restarted))).toMatchObject({ text: "", model: "m2" });
+      expect(await step(event("turn.restarted", restarted))).toMatchObject({
+        text: "",
+        model: "m2",
+      });
       // A checkpoint of the attempt before is void.
-      expect(await step(event("turn.checkpointed", { ...some, attempt: 1, text: "x" }))).toMatchObject({
+      expect(
+        await step(event("turn.checkpointed", { ...some, attempt: 1, text: "x" })),
+      ).toMatchObject({
         text: "",
       });
       await step(event("turn.checkpointed", { ...some, attempt: 2, text: "Good " }));
@@ -207,17 +233,23 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       if (victim === undefined) throw new Error("no victim");
       // From commit 40 on the victim's numbers have a gap.
       const holed = history.map((c) =>
-        c.sequence > 40 && refKey(c.ref) === refKey(victim) ? { ...c, revision: c.revision + 1 } : c,
+        c.sequence > 40 && refKey(c.ref) === refKey(victim)
+          ? { ...c, revision: c.revision + 1 }
+          : c,
       );
       const [lane] = await lanes(database);
       const poisons = await lane?.apply(holed);
       expect(poisons).toMatchObject([{ ref: victim, sequence: 41 }]);
       expect(lane?.checkpoint().position).toBe(history.length);
-      await expect(queries.conversation(victim.tenant, victim.id)).rejects.toMatchObject({ code: "stale" });
+      await expect(queries.conversation(victim.tenant, victim.id)).rejects.toMatchObject({
+        code: "stale",
+      });
       const others = await dump(database);
       const last = history.findLast((c) => refKey(c.ref) !== refKey(victim));
       const other = await queries.conversation(last?.ref.tenant ?? "", last?.ref.id ?? "");
-      expect(other).toMatchObject({ revision: (last?.revision ?? 0) + (last?.events.length ?? 0) - 1 });
+      expect(other).toMatchObject({
+        revision: (last?.revision ?? 0) + (last?.events.length ?? 0) - 1,
+      });
       expect(others["conversations"]).toHaveLength(new Set(history.map((c) => refKey(c.ref))).size);
     });
 
@@ -239,7 +271,12 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       const history: Commit[] = [];
       const begun = (tenant: string, owner: string, origin: "chat" | "api" = "chat") => {
         const ref = { tenant, kind: "conversation", id: uuid(random) } as const;
-        const started = event("conversation.started", { origin, owner, model: null, overlap: "queue" });
+        const started = event("conversation.started", {
+          origin,
+          owner,
+          model: null,
+          overlap: "queue",
+        });
         history.push(place(ref, [started], 1, history.length + 1, "", random));
         return ref.id;
       };
@@ -273,7 +310,10 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
 
     test("messages come page by page, oldest first", async () => {
       const history = randomHistory(29, 300, 1);
-      const live = history.slice(0, history.findIndex((c) => c.events.some((e) => e.type === "conversation.deleted")) >>> 0);
+      const live = history.slice(
+        0,
+        history.findIndex((c) => c.events.some((e) => e.type === "conversation.deleted")) >>> 0,
+      );
       await applyAll(database, live);
       const ref = live[0]?.ref;
       const page = { tenant: ref?.tenant ?? "", conversation: ref?.id ?? "", all: true };
@@ -327,7 +367,9 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
     test("SQL errors keep their code, and the session stays sound", async () => {
       const failed = database.query("SELECT 1 / 0");
       await expect(failed).rejects.toSatisfy((error) => sqlState(error) === "22012");
-      await expect(database.query("SELECT * FROM nowhere")).rejects.toMatchObject({ code: "unavailable" });
+      await expect(database.query("SELECT * FROM nowhere")).rejects.toMatchObject({
+        code: "unavailable",
+      });
       expect(await database.query("SELECT $1::bigint AS n", [2 ** 40])).toEqual([{ n: 2 ** 40 }]);
     });
   });

@@ -24,7 +24,19 @@ export function uuid(random: Random): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-7${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
 
-const words = ["Hello", "мир", "世界", "🙂", "a\0b", "it's", '"quoted"', "{1,2}", "\\x", "NULL", ""];
+const words = [
+  "Hello",
+  "мир",
+  "世界",
+  "🙂",
+  "a\0b",
+  "it's",
+  '"quoted"',
+  "{1,2}",
+  "\\x",
+  "NULL",
+  "",
+];
 const pick = <T>(random: Random, from: readonly T[]): T => {
   const picked = from[Math.floor(random() * from.length)];
   if (picked === undefined) throw new RangeError("nothing to pick from");
@@ -78,7 +90,11 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
         ? event("turn.completed", { ...end, finish: pick(random, ["stop", "length"] as const) })
         : how === "cancelled"
           ? event("turn.cancelled", { ...end, reason: "asked" })
-          : event("turn.failed", { ...end, code: "model_timeout", detail: pick(random, ["", "late"]) });
+          : event("turn.failed", {
+              ...end,
+              code: "model_timeout",
+              detail: pick(random, ["", "late"]),
+            });
     return attempt > 0 ? [attempted, ended] : [ended];
   };
   const next = (): DomainEvent[] => {
@@ -92,7 +108,9 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
     const roll = random();
     if (state === "absent") {
       state = "active";
-      return [event("conversation.started", { origin: "chat", owner, model: null, overlap: "queue" })];
+      return [
+        event("conversation.started", { origin: "chat", owner, model: null, overlap: "queue" }),
+      ];
     }
     if (roll < 0.02) {
       state = "deleted";
@@ -104,7 +122,8 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
       return [event(state === "active" ? "conversation.restored" : "conversation.archived", {})];
     }
     if (roll < 0.12) return [event("conversation.titled", { title: text(random), source: "self" })];
-    if (roll < 0.15) return [event("conversation.configured", { model: pick(random, [null, "m2"]) })];
+    if (roll < 0.15)
+      return [event("conversation.configured", { model: pick(random, [null, "m2"]) })];
     if (roll < 0.2 && messages.length > 0) {
       head = pick(random, messages);
       return [event("head.moved", { message: head })];
@@ -135,7 +154,12 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
     messages.push(user);
     users.push(user);
     head = user;
-    const added = event("message.added", { message: user, parent, role: "user", text: text(random) });
+    const added = event("message.added", {
+      message: user,
+      parent,
+      role: "user",
+      text: text(random),
+    });
     if (joined !== undefined) {
       joined.user = user;
       head = joined.message;
@@ -159,7 +183,11 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
 export function randomHistory(seed: number, commits: number, conversations = 4): Commit[] {
   const random = seeded(seed);
   const begin = (index: number) => ({
-    ref: { tenant: index % 2 === 0 ? "acme" : "beta", kind: "conversation", id: uuid(random) } as const,
+    ref: {
+      tenant: index % 2 === 0 ? "acme" : "beta",
+      kind: "conversation",
+      id: uuid(random),
+    } as const,
     revision: 0,
     hash: "0".repeat(64),
     next: conversation(random, `user-${index % 3}`),

@@ -61,11 +61,16 @@ describe("the embedded database", () => {
       clients.map(async (client, index) => {
         for (let round = 0; round < 30; round++) {
           const want = index * 1_000 + round;
-          const { rows } = await client.query("SELECT $1::int AS n, $2::text AS t", [want, `c${index}`]);
+          const { rows } = await client.query("SELECT $1::int AS n, $2::text AS t", [
+            want,
+            `c${index}`,
+          ]);
           expect(rows).toEqual([{ n: want, t: `c${index}` }]);
           // An error of one must not swallow the next message of another.
           if (round % 7 === index % 7) {
-            await expect(client.query("SELECT 1 / $1::int", [0])).rejects.toMatchObject({ code: "22012" });
+            await expect(client.query("SELECT 1 / $1::int", [0])).rejects.toMatchObject({
+              code: "22012",
+            });
           }
           if (round % 5 === 0) {
             await client.query("BEGIN");
@@ -89,7 +94,8 @@ describe("the embedded database", () => {
     const staying = new pg.Client(pglite.url);
     const asked = staying.connect().then(() => staying.query("SELECT to_regclass('never') AS t"));
     // The connection's socket is not part of its types.
-    const { stream } = (leaving as object as { connection: { stream: { destroy(): void } } }).connection;
+    const { stream } = (leaving as object as { connection: { stream: { destroy(): void } } })
+      .connection;
     stream.destroy();
     expect((await asked).rows).toEqual([{ t: null }]);
     await staying.end();
@@ -104,7 +110,19 @@ describe("the embedded database", () => {
       socket.resume();
       await once(socket, "close");
     }
-    await answers(pglite.url);
+    const database = await connectDatabase(pglite.url);
+    expect(await database.query("SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    await database.close();
+  });
+
+  test("large answers and large questions pass whole", async () => {
+    const database = await connectDatabase(pglite.url);
+    const long = "läng".repeat(500_000);
+    const rows = await database.query("SELECT n, $1::text AS t FROM generate_series(1, 4) n", [
+      long,
+    ]);
+    expect(rows.map((row) => row["t"] === long)).toEqual([true, true, true, true]);
+    await database.close();
   });
 
   test("killed, it is started again on the same address, with its rows", async () => {
@@ -114,7 +132,9 @@ describe("the embedded database", () => {
     expect(pglite.pid).not.toBe(before);
     const database = await connectDatabase(pglite.url);
     expect(await database.query("SELECT count(*)::int AS n FROM counted")).toEqual([{ n: 24 }]);
-    expect(await database.query("SELECT '[1,2]'::vector <-> '[1,4]'::vector AS d")).toEqual([{ d: 2 }]);
+    expect(await database.query("SELECT '[1,2]'::vector <-> '[1,4]'::vector AS d")).toEqual([
+      { d: 2 },
+    ]);
     await database.close();
   }, 90_000);
 
@@ -139,7 +159,9 @@ describe("the embedded database", () => {
 
   test("damage that only a query meets is moved aside as well", async () => {
     const database = await connectDatabase(pglite.url);
-    await database.query("CREATE TABLE big AS SELECT n, repeat('x', 100) AS t FROM generate_series(1, 5000) n");
+    await database.query(
+      "CREATE TABLE big AS SELECT n, repeat('x', 100) AS t FROM generate_series(1, 5000) n",
+    );
     const [row] = await database.query("SELECT pg_relation_filepath('big') AS path");
     await database.query("CHECKPOINT");
     await pglite.stop();
@@ -151,7 +173,9 @@ describe("the embedded database", () => {
     writeFileSync(file, bytes);
     await start();
     const again = await connectDatabase(pglite.url);
-    await expect(again.query("SELECT count(t) FROM big")).rejects.toMatchObject({ code: "unavailable" });
+    await expect(again.query("SELECT count(t) FROM big")).rejects.toMatchObject({
+      code: "unavailable",
+    });
     await answers(pglite.url);
     expect(await again.query("SELECT to_regclass('big') AS t")).toEqual([{ t: null }]);
     await again.close();

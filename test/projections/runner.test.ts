@@ -1,15 +1,15 @@
 /** The runner against real databases that die under it; the log is an array that grows. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, describe, expect, test } from "vitest";
-import { startPglite } from "../../projections/pglite-server.ts";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { type Pglite, startPglite } from "../../projections/pglite-server.ts";
 import { connectDatabase, type Database } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { type Leases, type LogSource, type Runner, startRunner } from "../../projections/runner.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { systemClock } from "../../schemas/ids.ts";
 import { postgresBinaries, startPostgres, temporary } from "../support/services.ts";
-import { dump } from "./databases.ts";
+import { dump, wipe } from "./databases.ts";
 import { randomHistory } from "./history.ts";
 
 /** A log of commits in memory. */
@@ -24,8 +24,10 @@ function logOf(commits: Commit[]): LogSource & { append(more: readonly Commit[])
     last: () => Promise.resolve(commits.length),
     hashAt: (sequence) => Promise.resolve(commits[sequence - 1]?.hash ?? null),
     async *read(after, signal) {
-      const ended = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-      for (let at = after; !signal.aborted; ) {
+      const ended = new Promise<void>((resolve) =>
+        signal.addEventListener("abort", () => resolve()),
+      );
+      for (let at = after; !signal.aborted;) {
         const commit = commits[at];
         if (commit === undefined) await Promise.race([grown.promise, ended]);
         else {
@@ -85,24 +87,27 @@ function run(database: Database, source: LogSource, leases: Leases = always): Ru
   return { runner, reports, reached };
 }
 
+/** One embedded database for the file, emptied for each test; it survives being killed. */
+let embedded: Pglite;
+const home = temporary("runner");
+beforeAll(async () => {
+  embedded = await startPglite({ folder: join(home, "data"), log: () => undefined });
+}, 90_000);
+afterAll(async () => {
+  await embedded?.stop();
+  rmSync(home, { recursive: true, force: true });
+});
+
 async function pglite(): Promise<{ database: Database; pid(): number }> {
-  const dir = temporary("runner");
-  const served = await startPglite({ folder: join(dir, "data"), log: () => undefined });
-  const database = await connectDatabase(served.url);
-  afterwards.push(async () => {
-    await database.close();
-    await served.stop();
-    rmSync(dir, { recursive: true, force: true });
-  });
-  return { database, pid: () => served.pid };
+  const database = await connectDatabase(embedded.url);
+  afterwards.push(() => database.close());
+  await wipe(database);
+  return { database, pid: () => embedded.pid };
 }
 
 /** What the whole history gives in one go, on the same database, after wiping it. */
 async function expected(database: Database, history: readonly Commit[]): Promise<unknown> {
-  const schemas = await database.query(
-    `SELECT nspname FROM pg_namespace WHERE nspname ~ '^(p_|colloquy$|read$)'`,
-  );
-  for (const { nspname } of schemas) await database.query(`DROP SCHEMA ${String(nspname)} CASCADE`);
+  await wipe(database);
   const { runner, reached } = run(database, logOf([...history]));
   await reached(history.length);
   await runner.stop();
@@ -180,12 +185,16 @@ describe("the runner", () => {
     await first.runner.stop();
 
     const behind = run(database, logOf(history.slice(0, 150)));
-    await expect.poll(() => behind.runner.problem(), { timeout: 5_000 }).toContain("the log is behind");
+    await expect
+      .poll(() => behind.runner.problem(), { timeout: 5_000 })
+      .toContain("the log is behind");
     expect(behind.runner.caughtUp()).toBe(false);
 
     const other = history.map((commit) => ({ ...commit, hash: "f".repeat(64) }));
     const replaced = run(database, logOf(other));
-    await expect.poll(() => replaced.runner.problem(), { timeout: 5_000 }).toContain("another commit");
+    await expect
+      .poll(() => replaced.runner.problem(), { timeout: 5_000 })
+      .toContain("another commit");
     expect(replaced.reports).toHaveLength(1);
   }, 30_000);
 
@@ -218,7 +227,8 @@ describe("the runner", () => {
     const log = logOf(history.slice(0, 200));
     const { reached, runner } = run(database, log);
     await reached(200);
-    for (const schema of ["colloquy", "read"]) await database.query(`DROP SCHEMA ${schema} CASCADE`);
+    for (const schema of ["colloquy", "read"])
+      await database.query(`DROP SCHEMA ${schema} CASCADE`);
     for (const { name } of projectors) await database.query(`DROP SCHEMA p_${name}_1_1 CASCADE`);
     log.append(history.slice(200));
     await reached(300);
