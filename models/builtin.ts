@@ -171,7 +171,7 @@ function reply(
     const text = index.entries[hit.at]?.sentence.text ?? "";
     if (!chosen.has(text)) chosen.set(text, hit);
   }
-  const sure = best.covers >= (foreign.length > 0 ? 0.12 : 0.3);
+  const sure = best.covers >= (foreign.length > 0 || language === "zh" ? 0.15 : 0.3);
   const intro = follows ? say.more : sure ? say.answer : say.loose;
   return { body: `${intro}\n\n${quote(index, [...chosen.values()], say)}`, found: true };
 }
@@ -199,13 +199,25 @@ function earlierQuestion(messages: readonly ModelMessage[]): string | null {
 function quote(index: Index, hits: readonly Hit[], say: Phrases): string {
   const parts: string[] = [];
   let heading = "";
+  let code: string[] = [];
+  const endCode = (): void => {
+    if (code.length > 0) parts.push(["```", ...code, "```"].join("\n"));
+    code = [];
+  };
   for (const { at } of hits.toSorted((one, other) => one.at - other.at)) {
     const sentence = index.entries[at]?.sentence;
     if (sentence === undefined) continue;
-    if (sentence.heading !== heading && sentence.heading !== "") parts.push(say.under(sentence.heading));
+    if (sentence.kind === "code") {
+      code.push(sentence.text.replaceAll("```", "'''"));
+      continue;
+    }
+    endCode();
+    if (sentence.heading !== heading && sentence.heading !== "") {
+      parts.push(say.under(sentence.heading));
+    }
     heading = sentence.heading;
-    if (sentence.kind === "code") parts.push(`\`\`\`\n${sentence.text.replaceAll("```", "'''")}\n\`\`\``);
-    else parts.push(`> ${sentence.text}`);
+    parts.push(`> ${sentence.text}`);
   }
+  endCode();
   return parts.join("\n\n");
 }

@@ -44,7 +44,7 @@ export function splitQuestion(message: string): Asked {
     }
     const head = text.slice(0, 4 * question_chars_max).split(separator);
     const first = head.length > 1 ? (head[0] ?? "").trim() : "";
-    if (first !== "" && introduces(first)) {
+    if (first !== "" && !first.includes("\n") && introduces(first)) {
       return { question: clean(first), document: text.slice(text.indexOf(first) + first.length).trim() };
     }
   }

@@ -3,12 +3,12 @@
  * of a text (LexRank: a random walk over shared words). Pure; an index is built once per answer.
  */
 import type { Sentence } from "./sentences.ts";
-import { terms } from "./words.ts";
+import { characters, terms } from "./words.ts";
 
 const k1 = 1.2;
 const b = 0.5;
-/** Terms of the heading above a sentence count this much of the sentence's own. */
-const heading_weight = 0.6;
+/** Terms of the heading above, and single characters of a Chinese word, count this much. */
+const partial_weight = 0.6;
 /** Centrality compares sentences pairwise, so only so many take part, spread over the text. */
 const central_sentences_max = 250;
 
@@ -31,9 +31,8 @@ export function addSentence(index: Index, sentence: Sentence): void {
   const list = terms(sentence.text);
   const counts = new Map<string, number>();
   for (const term of list) counts.set(term, (counts.get(term) ?? 0) + 1);
-  for (const term of terms(sentence.heading)) {
-    if (!counts.has(term)) counts.set(term, heading_weight);
-  }
+  const partial = [...terms(sentence.heading), ...list.flatMap(characters)];
+  for (const term of partial) if (!counts.has(term)) counts.set(term, partial_weight);
   for (const term of counts.keys()) index.frequency.set(term, (index.frequency.get(term) ?? 0) + 1);
   index.length += list.length;
   index.entries.push({ sentence, counts, list });
@@ -60,7 +59,7 @@ export interface Wish {
 
 /** Sentences by how well they answer, best first; those that share no term are left out. */
 export function search(index: Index, query: readonly string[], wish: Wish): Hit[] {
-  const wanted = [...new Set(query)];
+  const wanted = [...new Set([...query, ...query.flatMap(characters)])];
   const weights = wanted.map((term) => rarity(index, term));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const average = Math.max(1, index.length / Math.max(1, index.entries.length));
@@ -72,7 +71,7 @@ export function search(index: Index, query: readonly string[], wish: Wish): Hit[
       const count = counts.get(term) ?? 0;
       if (count === 0) continue;
       const weight = weights[n] ?? 0;
-      covered += count < 1 ? weight * heading_weight : weight;
+      covered += count < 1 ? weight * partial_weight : weight;
       score += (weight * count * (k1 + 1)) / (count + k1 * (1 - b + (b * list.length) / average));
     }
     if (score === 0) continue;
@@ -82,7 +81,7 @@ export function search(index: Index, query: readonly string[], wish: Wish): Hit[
       const first = list.indexOf(query[n - 1] ?? "");
       if (first >= 0 && list[first + 1] === query[n]) score *= 1.15;
     }
-    if (wish.number && /\d|[一二三四五六七八九十百千万]+[年月日天个元次]|\b(?:one|two|three|four|five|six|seven|ten|thirty|hundred)\b/i.test(sentence.text)) score *= 1.3;
+    if (wish.number && /\d|[一二三四五六七八九十百千万]+[年月日天个元次册本名位条件张种人岁点倍角周分]|\b(?:one|two|three|four|five|six|seven|ten|thirty|hundred)\b/i.test(sentence.text)) score *= 1.3;
     if (wish.definition && defines(sentence.text, list, wanted)) score *= 2;
     if (sentence.kind === "heading") score *= 0.3;
     if (list.length < 3) score *= 0.6;
@@ -93,8 +92,8 @@ export function search(index: Index, query: readonly string[], wish: Wish): Hit[
 
 /** `"X" shall mean …`, `X is a …`, `X 是指 …`, with the asked word near its beginning. */
 function defines(text: string, list: readonly string[], wanted: readonly string[]): boolean {
-  const begins = list.slice(0, 4).some((term) => wanted.includes(term));
-  return begins && /\b(?:means?|refers? to|is an?|is the|are)\b|["”]\s+(?:is|are|means)|是指|指的是|称为|是一|定义为|即/i.test(text.slice(0, 160));
+  const named = list.slice(0, 5).filter((term) => wanted.includes(term));
+  return new Set(named).size * 2 > wanted.length && /\b(?:means?|refers? to|is an?|is the|are)\b|["”]\s+(?:is|are|means)|是指|指的是|称为|是一|定义为|即/i.test(text.slice(0, 160));
 }
 
 /** The central sentences, best first, without repeating each other; at most `count`. */
@@ -103,7 +102,7 @@ export function central(index: Index, count: number, among?: readonly number[]):
     const entry = index.entries[at];
     if (entry === undefined || entry.sentence.kind !== "prose") return false;
     const size = entry.sentence.text.length * (/[\u4e00-\u9fff]/.test(entry.sentence.text) ? 3 : 1);
-    return size >= 40 && size <= 1_200 && entry.list.length >= 4;
+    return size >= 40 && size <= 500 && entry.list.length >= 4;
   };
   let pool = (among ?? [...index.entries.keys()]).filter(fit);
   if (pool.length === 0) pool = [...(among ?? index.entries.keys())];

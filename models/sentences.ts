@@ -15,6 +15,9 @@ const splitter = new Intl.Segmenter("en", { granularity: "sentence" });
 /** A sentence that goes on after these has not ended. */
 const goes_on = /(?:\b(?:e\.g|i\.e|etc|vs|cf|no|nos|fig|sec|inc|ltd|co|corp|mr|mrs|ms|dr|prof|st|u\.s|approx|art)\.|^\(?[\dA-Za-z]{1,3}[.)]|\b[A-Z]\.)$/i;
 const list_item = /^\s*(?:[-*+•·]\s+|\(?(?:\d{1,3}(?:\.\d+)*|[a-z]|[ivx]{1,4})[.)]\s+|[一二三四五六七八九十]+、|（[一二三四五六七八九十\d]+）)/;
+/** "3. Grant of Patent License." in front of its paragraph; "一、办证须知" on a line of its own. */
+const run_in_heading = /^\d+(?:\.\d+)*\.?\s+[A-Z][^.;:,]{1,60}\.$/;
+const title_line = /^\s*(?:#{1,6}\s|(?:[一二三四五六七八九十]+、|第[一二三四五六七八九十百\d]+[章节条部分编])[^，。；！？：]{0,20}$)/;
 const quoted_chars_max = 900;
 const wide = /[\u3000-\u9fff\uff00-\uffef]/;
 
@@ -79,8 +82,8 @@ function* blocks(text: string): Generator<{ lines: string[]; code: boolean }> {
       continue;
     }
     const breaks = line.trim() === "" || /^[\s=*_~-]+$/.test(line);
-    const begins = !fence && (list_item.test(line) || /^#{1,6}\s/.test(line));
-    const after_title = !fence && lines.length === 1 && /^#{1,6}\s/.test(lines[0] ?? "");
+    const begins = !fence && (list_item.test(line) || title_line.test(line));
+    const after_title = !fence && lines.length === 1 && title_line.test(lines[0] ?? "");
     if ((breaks && !fence) || begins || after_title) {
       if (lines.length > 0) yield { lines, code: fence };
       lines = [];
@@ -113,7 +116,13 @@ export function* sentences(text: string): Generator<Sentence> {
       continue;
     }
     const quote = lines.map((line) => line.replace(/^\s*(?:>\s?)+/, ""));
-    for (const sentence of split(fold(joinLines(quote)))) {
+    const found = split(fold(joinLines(quote)));
+    for (const [n, sentence] of found.entries()) {
+      if (n === 0 && found.length > 1 && run_in_heading.test(sentence)) {
+        heading = sentence.replace(/\.$/, "");
+        yield { text: heading, heading: "", kind: "heading" };
+        continue;
+      }
       yield { text: sentence.replace(/^[-*+•·]\s+/, ""), heading, kind: "prose" };
     }
   }

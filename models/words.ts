@@ -61,6 +61,10 @@ export function terms(text: string): string[] {
   return found;
 }
 
+/** The characters of a Chinese word, so that 书 finds 图书; [] for all else. */
+export const characters = (term: string): string[] =>
+  term.length > 1 && cjk.test(term) ? [...term].filter((one) => !stop_words.has(one)) : [];
+
 /** Everyday words of contracts and manuals, so that a question in one language finds a text in the other. */
 const glossary: readonly (readonly [zh: string, en: string])[] = [
   ["许可", "license"], ["许可证", "license"], ["授权", "grant license"], ["专利", "patent"],
@@ -75,6 +79,7 @@ const glossary: readonly (readonly [zh: string, en: string])[] = [
   ["日期", "date"], ["时间", "time"], ["价格", "price"], ["公司", "company"], ["安装", "install"],
   ["配置", "configure configuration"], ["错误", "error"], ["数据", "data"], ["安全", "security"], ["再分发", "redistribution"],
   ["目标代码", "object form"], ["文件", "file"], ["附加", "additional"], ["支持", "support"], ["销售", "sell"],
+  ["图书馆", "library"], ["开放", "open opening"], ["借阅", "borrow"], ["图书", "book"], ["儿童", "child children"],
 ];
 
 /** The same question's terms in the other language, as far as the glossary goes. */

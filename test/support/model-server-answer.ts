@@ -49,6 +49,8 @@ export interface Answer {
   readonly usage?: boolean;
   readonly fault?: Fault;
   readonly after?: number;
+  /** What the error body of a status says. */
+  readonly error_message?: string;
   /** The header's value: seconds or an HTTP date. */
   readonly retry_after?: string;
   /** Lines end with CRLF. */
