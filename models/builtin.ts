@@ -37,7 +37,9 @@ export async function* generateBuiltin(
   signal.throwIfAborted();
   const text = await answer(request.messages, signal);
   let n = 0;
-  for (const piece of text.match(/[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+\s*|\s+/g) ?? []) {
+  for (const piece of text.match(
+    /[\u3000-\u9fff\uff00-\uffef]|[^\s\u3000-\u9fff\uff00-\uffef]+\s*|\s+/g,
+  ) ?? []) {
     if (n++ % pieces_per_step === 0) await setImmediate();
     signal.throwIfAborted();
     yield { type: "text", text: piece };
@@ -70,7 +72,9 @@ async function answer(messages: readonly ModelMessage[], signal: AbortSignal): P
   if (intent === "summary") {
     const { from, to } = sources.newest;
     const hits = summarise(sources.index, topicOf(question), from, to);
-    return noticed(`${question === "" ? say.pasted : say.summary}\n\n${quote(sources.index, hits, say)}`);
+    return noticed(
+      `${question === "" ? say.pasted : say.summary}\n\n${quote(sources.index, hits, say)}`,
+    );
   }
   const { body, found } = reply(messages, question, intent, language, sources);
   return noticed(body, !found);
@@ -121,9 +125,21 @@ async function gather(
 /** Our own answers quote; to quote them again would only repeat. */
 const isOurs = (text: string): boolean =>
   Object.values(phrases).some((say) =>
-    [say.answer, say.loose, say.more, say.summary, say.pasted, say.greeting, say.about, say.thanks, say.nothing, say.empty, say.unclear, say.noMore, say.missing].some(
-      (phrase) => text.startsWith(phrase),
-    ),
+    [
+      say.answer,
+      say.loose,
+      say.more,
+      say.summary,
+      say.pasted,
+      say.greeting,
+      say.about,
+      say.thanks,
+      say.nothing,
+      say.empty,
+      say.unclear,
+      say.noMore,
+      say.missing,
+    ].some((phrase) => text.startsWith(phrase)),
   );
 
 function summarise(index: Index, topic: readonly string[], from: number, to: number): Hit[] {
@@ -131,8 +147,12 @@ function summarise(index: Index, topic: readonly string[], from: number, to: num
   const all = Array.from({ length: to - from }, (_, n) => from + n);
   const size = to - from;
   const count = size <= 6 ? 2 : size <= 25 ? 3 : size <= 80 ? 4 : 5;
-  const about = topic.length === 0 ? [] : search(index, topic, { number: false, definition: false });
-  const pool = about.map(({ at }) => at).filter(inside).slice(0, 40);
+  const about =
+    topic.length === 0 ? [] : search(index, topic, { number: false, definition: false });
+  const pool = about
+    .map(({ at }) => at)
+    .filter(inside)
+    .slice(0, 40);
   return central(index, count, pool.length > 0 ? pool : all);
 }
 
@@ -148,16 +168,27 @@ function reply(
   const follows = intent === "more" || terms(question).length === 0;
   const wanted = follows ? earlierQuestion(messages) : question;
   if (wanted === null) return { body: say.unclear, found: true };
-  const quoted = messages.filter(({ role }) => role === "assistant").map(({ text }) => text).join("\n");
+  const quoted = messages
+    .filter(({ role }) => role === "assistant")
+    .map(({ text }) => text)
+    .join("\n");
   const wish = {
-    number: /\b(?:how (?:many|much|long|old|often)|when|what (?:year|date|time|percentage)|price|cost)\b|多少|几|何时|什么时候|多久|多长|日期|哪一年|哪年/i.test(wanted),
-    definition: /\b(?:what(?:'s| is| are| does)|define|definition|meaning|who is)\b|是什么|什么是|指什么|是指|定义|含义|什么意思/i.test(wanted),
+    number:
+      /\b(?:how (?:many|much|long|old|often)|when|what (?:year|date|time|percentage)|price|cost)\b|多少|几|何时|什么时候|多久|多长|日期|哪一年|哪年/i.test(
+        wanted,
+      ),
+    definition:
+      /\b(?:what(?:'s| is| are| does)|define|definition|meaning|who is)\b|是什么|什么是|指什么|是指|定义|含义|什么意思/i.test(
+        wanted,
+      ),
   };
   const own = terms(wanted);
-  // The other language's words join only where the question's own are not those of the text.
+  // The other language's words stand in only where the text has none of the question's own.
   const foreign = own.some((term) => index.frequency.has(term)) ? [] : translated(wanted);
-  const hits = search(index, [...own, ...foreign], wish)
-    .map((hit) => (hit.at >= newest.from && hit.at < newest.to ? { ...hit, score: hit.score * 1.1 } : hit))
+  const hits = search(index, foreign.length > 0 ? foreign : own, wish)
+    .map((hit) =>
+      hit.at >= newest.from && hit.at < newest.to ? { ...hit, score: hit.score * 1.1 } : hit,
+    )
     .map((hit) => underHeading(index, hit))
     .filter((hit) => !follows || !quoted.includes(index.entries[hit.at]?.sentence.text ?? ""))
     .toSorted((one, other) => other.score - one.score);
@@ -171,7 +202,7 @@ function reply(
     const text = index.entries[hit.at]?.sentence.text ?? "";
     if (!chosen.has(text)) chosen.set(text, hit);
   }
-  const sure = best.covers >= (foreign.length > 0 || language === "zh" ? 0.15 : 0.3);
+  const sure = best.covers >= (language === "zh" ? 0.15 : 0.3);
   const intro = follows ? say.more : sure ? say.answer : say.loose;
   return { body: `${intro}\n\n${quote(index, [...chosen.values()], say)}`, found: true };
 }
@@ -180,7 +211,9 @@ function reply(
 function underHeading(index: Index, hit: Hit): Hit {
   const entry = index.entries[hit.at];
   const below = index.entries[hit.at + 1];
-  return entry?.sentence.kind === "heading" && below !== undefined && below.sentence.kind === "prose"
+  return entry?.sentence.kind === "heading" &&
+    below !== undefined &&
+    below.sentence.kind === "prose"
     ? { ...hit, at: hit.at + 1 }
     : hit;
 }

@@ -10,7 +10,12 @@
 import { Agent, type Dispatcher } from "undici";
 import type { Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import { ModelError, type ModelDelta, type ModelRequest, type ModelUsage } from "../schemas/models.ts";
+import {
+  ModelError,
+  type ModelDelta,
+  type ModelRequest,
+  type ModelUsage,
+} from "../schemas/models.ts";
 import { field, retryAfter, statusError } from "./openai-errors.ts";
 import { readStream, type StreamReader } from "./openai-stream.ts";
 import { costUsd } from "./prices.ts";
@@ -76,7 +81,12 @@ async function readText(body: Dispatcher.ResponseData["body"], bytes_max: number
 }
 
 /** One timer for a whole call: it is not re-armed at every token, it looks when it fires. */
-function watchdog(clock: Clock, first_ms: number, stall_ms: number, late: (message: string) => void) {
+function watchdog(
+  clock: Clock,
+  first_ms: number,
+  stall_ms: number,
+  late: (message: string) => void,
+) {
   let beat = clock.now();
   let patience = first_ms;
   let cancel = clock.after(first_ms, look);
@@ -100,7 +110,8 @@ function watchdog(clock: Clock, first_ms: number, stall_ms: number, late: (messa
 export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
   const key = config.apiKey === "" ? null : config.apiKey;
   const base = new URL(config.baseUrl.replace(/\/+$/, ""));
-  const path = (name: string): string => `${base.pathname.replace(/\/+$/, "")}/${name}${base.search}`;
+  const path = (name: string): string =>
+    `${base.pathname.replace(/\/+$/, "")}/${name}${base.search}`;
   const agent = new Agent({
     connect: { timeout: config.connect_ms ?? limits.model_connect_ms },
     // Our own watchdog tells silence before the first token from a stall after it.
@@ -189,7 +200,11 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
         }
         if (reader.chunks !== before) dog.alive();
         if (bytes > limits.model_response_bytes_max) {
-          return stop(new ModelError("model_bad_answer", "The provider's answer does not end.", { retryable: false }));
+          return stop(
+            new ModelError("model_bad_answer", "The provider's answer does not end.", {
+              retryable: false,
+            }),
+          );
         }
         if (reader.pending > limits.model_pending_chars_max) body.pause();
         wake();
@@ -257,7 +272,13 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
     async models(signal) {
       try {
         const origin = base.origin;
-        const response = await agent.request({ origin, path: path("models"), method: "GET", headers, signal });
+        const response = await agent.request({
+          origin,
+          path: path("models"),
+          method: "GET",
+          headers,
+          signal,
+        });
         const text = await readText(response.body, limits.model_list_bytes_max);
         if (response.statusCode !== 200) {
           throw statusError(response.statusCode, text, { model: "", key, retry_after_ms: null });
@@ -265,11 +286,15 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
         const data = field(JSON.parse(text), "data");
         const ids = Array.isArray(data) ? data.map((item: unknown) => field(item, "id")) : [];
         return ids
-          .filter((id) => typeof id === "string" && id !== "" && id.length <= limits.model_chars_max)
+          .filter(
+            (id) => typeof id === "string" && id !== "" && id.length <= limits.model_chars_max,
+          )
           .slice(0, limits.models_listed_max) as string[]; // the filter above, which older inference loses
       } catch (error) {
         if (error instanceof SyntaxError) {
-          throw new ModelError("model_bad_answer", "The provider's model list is not JSON.", { retryable: false });
+          throw new ModelError("model_bad_answer", "The provider's model list is not JSON.", {
+            retryable: false,
+          });
         }
         throw transportError(error, false, null);
       }

@@ -71,13 +71,22 @@ export function statusError(
     });
   if (status === 401 || status === 403) {
     // The provider's own sentence is left out: it quotes parts of the key.
-    return error("model_refused", false, `The provider refused our key (${status}); see OPENAI_API_KEY.`);
+    return error(
+      "model_refused",
+      false,
+      `The provider refused our key (${status}); see OPENAI_API_KEY.`,
+    );
   }
   if (status === 404) {
     const hint = "; see COLLOQUY_MODEL and OPENAI_BASE_URL (which ends in /v1)";
-    return error("model_not_found", false, `The provider has no model "${context.model}" (404)${hint}.`);
+    return error(
+      "model_not_found",
+      false,
+      `The provider has no model "${context.model}" (404)${hint}.`,
+    );
   }
-  if (status === 408) return error("model_timeout", true, `The provider gave up waiting (408)${detail}`);
+  if (status === 408)
+    return error("model_timeout", true, `The provider gave up waiting (408)${detail}`);
   if (status === 429) {
     // A spent quota does not come back by waiting some seconds.
     const spent = said.code === "insufficient_quota";
@@ -86,6 +95,7 @@ export function statusError(
   if (status >= 500 || status === 409 || status === 425) {
     return error("model_unavailable", true, `The provider failed (${status})${detail}`);
   }
-  if (status >= 400) return error("model_refused", false, `The provider refused the request (${status})${detail}`);
+  if (status >= 400)
+    return error("model_refused", false, `The provider refused the request (${status})${detail}`);
   return error("model_bad_answer", false, `The provider answered ${status}; see OPENAI_BASE_URL.`);
 }

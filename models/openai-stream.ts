@@ -61,7 +61,8 @@ export function readStream(key: string | null): StreamReader {
     } catch {
       throw bad(`The provider sent a chunk that is not JSON: ${redact(data.slice(0, 80), key)}`);
     }
-    if (typeof chunk !== "object" || chunk === null) throw bad("The provider sent a chunk that is no object.");
+    if (typeof chunk !== "object" || chunk === null)
+      throw bad("The provider sent a chunk that is no object.");
     const failure = field(chunk, "error");
     if (failure !== undefined && failure !== null) {
       const said = typeof failure === "string" ? failure : field(failure, "message");
@@ -94,7 +95,8 @@ export function readStream(key: string | null): StreamReader {
     onEvent: ({ data }) => onData(data),
     onError(error) {
       // Unknown fields and bad `retry:` lines are to be ignored (WHATWG); only a flood is not.
-      if (error.type === "max-buffer-size-exceeded") throw bad("The provider sent an endless line.");
+      if (error.type === "max-buffer-size-exceeded")
+        throw bad("The provider sent an endless line.");
     },
   });
   return {

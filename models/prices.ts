@@ -40,7 +40,9 @@ function nanoPerToken(dollars: string): bigint {
 
 /** A dated release ("gpt-4o-2024-08-06") and a routed name ("openai/gpt-4o") cost what the model does. */
 function priceOf(model: string): readonly [string, string] | undefined {
-  const name = model.slice(model.lastIndexOf("/") + 1).replace(/-(\d{4}-\d\d-\d\d|\d{8}|latest)$/, "");
+  const name = model
+    .slice(model.lastIndexOf("/") + 1)
+    .replace(/-(\d{4}-\d\d-\d\d|\d{8}|latest)$/, "");
   return Object.hasOwn(dollars_per_million, name) ? dollars_per_million[name] : undefined;
 }
 

@@ -13,9 +13,11 @@ const question_chars_max = 400;
 const short_chars_max = 300;
 const instruction =
   /^(?:please\s+|could you\s+|can you\s+)?(?:summari[sz]e|sum up|tl;?dr|explain|list|tell me|give me|find|describe|according to|based on|extract|quote|answer|translate)\b/i;
-const chinese_instruction = /^(?:请|帮我|麻烦|总结|概括|归纳|摘要|简述|根据|问题|解释|列出|说明|翻译)/;
+const chinese_instruction =
+  /^(?:请|帮我|麻烦|总结|概括|归纳|摘要|简述|根据|问题|解释|列出|说明|翻译)/;
 const chinese_request = /(?:总结|概括|归纳|摘要|简述)/;
-const summary_words = /\b(?:summari[sz]e|summary|sum up|tl;?dr|key points?|main (?:points?|ideas?)|overview|in (?:short|brief)|gist|abstract|what(?:'s| is) (?:this|it|the (?:text|document|article|paper)) about)\b|总结|概括|归纳|摘要|概要|大意|要点|简述|主要内容|主旨|讲了什么|讲的是什么|说了什么/i;
+const summary_words =
+  /\b(?:summari[sz]e|summary|sum up|tl;?dr|key points?|main (?:points?|ideas?)|overview|in (?:short|brief)|gist|abstract|what(?:'s| is) (?:this|it|the (?:text|document|article|paper)) about)\b|总结|概括|归纳|摘要|概要|大意|要点|简述|主要内容|主旨|讲了什么|讲的是什么|说了什么/i;
 
 function asks(text: string): boolean {
   if (text.length === 0 || text.length > question_chars_max) return false;
@@ -25,7 +27,13 @@ function asks(text: string): boolean {
 
 /** The opening of a paste may end in a colon: "Who signs this contract:". */
 const introduces = (text: string): boolean =>
-  asks(text) || (text.length <= question_chars_max && /[:：]$/.test(text) && !text.includes("\n") && /\b(?:what|who|how|why|when|where|which|summar\w+|question|text|following|below)\b|什么|谁|如何|怎|哪|总结|概括|以下|下面|问题/i.test(text));
+  asks(text) ||
+  (text.length <= question_chars_max &&
+    /[:：]$/.test(text) &&
+    !text.includes("\n") &&
+    /\b(?:what|who|how|why|when|where|which|summar\w+|question|text|following|below)\b|什么|谁|如何|怎|哪|总结|概括|以下|下面|问题/i.test(
+      text,
+    ));
 
 const clean = (question: string): string =>
   question.replace(/^(?:question|q|问题|问)\s*[:：]\s*/i, "").trim();
@@ -45,7 +53,10 @@ export function splitQuestion(message: string): Asked {
     const head = text.slice(0, 4 * question_chars_max).split(separator);
     const first = head.length > 1 ? (head[0] ?? "").trim() : "";
     if (first !== "" && !first.includes("\n") && introduces(first)) {
-      return { question: clean(first), document: text.slice(text.indexOf(first) + first.length).trim() };
+      return {
+        question: clean(first),
+        document: text.slice(text.indexOf(first) + first.length).trim(),
+      };
     }
   }
   const inline = /^(.{2,60}?[:：])\s*(\S[^]{60,})$/u.exec(text);
@@ -66,14 +77,29 @@ export type Intent = "greeting" | "thanks" | "about" | "more" | "summary" | "que
 export function intentOf(question: string): Intent {
   const text = question.trim();
   if (!/[\p{L}\p{N}]/u.test(text)) return "nothing";
-  if (/^(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|greetings|你好|您好|嗨|哈喽|早上好|晚上好|下午好)(?:[\s,!.，。！~～]*(?:there|all|everyone|colloquy|呀|啊))?[\s!.。！~～]*$/iu.test(text)) {
+  if (
+    /^(?:hi|hello|hey|good (?:morning|evening|afternoon|day)|greetings|你好|您好|嗨|哈喽|早上好|晚上好|下午好)(?:[\s,!.，。！~～]*(?:there|all|everyone|colloquy|呀|啊))?[\s!.。！~～]*$/iu.test(
+      text,
+    )
+  ) {
     return "greeting";
   }
-  if (/^(?:thanks?|thank you|thx|many thanks|谢谢|多谢|感谢)[\p{L}\s!.,。！，~]{0,24}$/iu.test(text)) return "thanks";
-  if (/^(?:who|what) are you\b|\bare you (?:an?|chatgpt|gpt|human|real)\b|what can you do|^help[!.?]*$|你是谁|你是什么|你能做什么|你会什么|^帮助/i.test(text)) {
+  if (
+    /^(?:thanks?|thank you|thx|many thanks|谢谢|多谢|感谢)[\p{L}\s!.,。！，~]{0,24}$/iu.test(text)
+  )
+    return "thanks";
+  if (
+    /^(?:who|what) are you\b|\bare you (?:an?|chatgpt|gpt|human|real)\b|what can you do|^help[!.?]*$|你是谁|你是什么|你能做什么|你会什么|^帮助/i.test(
+      text,
+    )
+  ) {
     return "about";
   }
-  if (/^(?:(?:tell|show|give) me more|more|go on|continue|and\??|what else|anything else|why|how so|继续|还有(?:呢|吗|什么)?|更多|再说说|为什么|然后呢)[\s?.!？。！]*$/i.test(text)) {
+  if (
+    /^(?:(?:tell|show|give) me more|more|go on|continue|and\??|what else|anything else|why|how so|继续|还有(?:呢|吗|什么)?|更多|再说说|为什么|然后呢)[\s?.!？。！]*$/i.test(
+      text,
+    )
+  ) {
     return "more";
   }
   return summary_words.test(text) ? "summary" : "question";
@@ -81,8 +107,12 @@ export function intentOf(question: string): Intent {
 
 /** What a summary shall be about; [] for the whole text. */
 export const topicOf = (question: string): string[] =>
-  terms(question.replace(new RegExp(summary_words, "gi"), " ")).filter((term) => !generic.has(term));
+  terms(question.replace(new RegExp(summary_words, "gi"), " ")).filter(
+    (term) => !generic.has(term),
+  );
 
 const generic = new Set(
-  terms("text article paper license licence agreement contract document sentence point brief short whole key main idea part section english chinese 全文 要点 句话 文字 文档 协议 合同 主要 内容 大意 英文 中文 一段 段 篇 这篇 这段 三 两 几句"),
+  terms(
+    "text article paper license licence agreement contract document sentence point brief short whole key main idea part section english chinese 全文 要点 句话 文字 文档 协议 合同 主要 内容 大意 英文 中文 一段 段 篇 这篇 这段 三 两 几句",
+  ),
 );

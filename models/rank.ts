@@ -10,7 +10,7 @@ const b = 0.5;
 /** Terms of the heading above, and single characters of a Chinese word, count this much. */
 const partial_weight = 0.6;
 /** Centrality compares sentences pairwise, so only so many take part, spread over the text. */
-const central_sentences_max = 250;
+const central_sentences_max = 200;
 
 interface Entry {
   readonly sentence: Sentence;
@@ -81,7 +81,13 @@ export function search(index: Index, query: readonly string[], wish: Wish): Hit[
       const first = list.indexOf(query[n - 1] ?? "");
       if (first >= 0 && list[first + 1] === query[n]) score *= 1.15;
     }
-    if (wish.number && /\d|[一二三四五六七八九十百千万]+[年月日天个元次册本名位条件张种人岁点倍角周分]|\b(?:one|two|three|four|five|six|seven|ten|thirty|hundred)\b/i.test(sentence.text)) score *= 1.3;
+    if (
+      wish.number &&
+      /\d|[一二三四五六七八九十百千万]+[年月日天个元次册本名位条件张种人岁点倍角周分]|\b(?:one|two|three|four|five|six|seven|ten|thirty|hundred)\b/i.test(
+        sentence.text,
+      )
+    )
+      score *= 1.3;
     if (wish.definition && defines(sentence.text, list, wanted)) score *= 2;
     if (sentence.kind === "heading") score *= 0.3;
     if (list.length < 3) score *= 0.6;
@@ -93,7 +99,12 @@ export function search(index: Index, query: readonly string[], wish: Wish): Hit[
 /** `"X" shall mean …`, `X is a …`, `X 是指 …`, with the asked word near its beginning. */
 function defines(text: string, list: readonly string[], wanted: readonly string[]): boolean {
   const named = list.slice(0, 5).filter((term) => wanted.includes(term));
-  return new Set(named).size * 2 > wanted.length && /\b(?:means?|refers? to|is an?|is the|are)\b|["”]\s+(?:is|are|means)|是指|指的是|称为|是一|定义为|即/i.test(text.slice(0, 160));
+  return (
+    new Set(named).size * 2 > wanted.length &&
+    /\b(?:means?|refers? to|is an?|is the|are)\b|["”]\s+(?:is|are|means)|是指|指的是|称为|是一|定义为|即/i.test(
+      text.slice(0, 160),
+    )
+  );
 }
 
 /** The central sentences, best first, without repeating each other; at most `count`. */
@@ -107,7 +118,10 @@ export function central(index: Index, count: number, among?: readonly number[]):
   let pool = (among ?? [...index.entries.keys()]).filter(fit);
   if (pool.length === 0) pool = [...(among ?? index.entries.keys())];
   const step = Math.max(1, pool.length / central_sentences_max);
-  const nodes = Array.from({ length: Math.min(pool.length, central_sentences_max) }, (_, n) => pool[Math.floor(n * step)] ?? 0);
+  const nodes = Array.from(
+    { length: Math.min(pool.length, central_sentences_max) },
+    (_, n) => pool[Math.floor(n * step)] ?? 0,
+  );
   const vectors = nodes.map((at) => unit(index, at));
   const rank = walk(vectors);
   const chosen: Hit[] = [];

@@ -24,7 +24,8 @@ const list_age_ms = 10 * 60 * 1000;
 const list_retry_ms = 30_000;
 const list_timeout_ms = 5_000;
 /** Models that a provider lists but that do not chat; they can be named, but are no default. */
-const not_chat = /embed|whisper|tts|audio|dall-e|image|moderation|rerank|transcribe|realtime|\bbge\b/i;
+const not_chat =
+  /embed|whisper|tts|audio|dall-e|image|moderation|rerank|transcribe|realtime|\bbge\b/i;
 
 export interface ModelsConfig {
   /** `null`: nothing is configured. `baseUrl: null` is OpenAI's own. */

@@ -13,11 +13,14 @@ export interface Sentence {
 
 const splitter = new Intl.Segmenter("en", { granularity: "sentence" });
 /** A sentence that goes on after these has not ended. */
-const goes_on = /(?:\b(?:e\.g|i\.e|etc|vs|cf|no|nos|fig|sec|inc|ltd|co|corp|mr|mrs|ms|dr|prof|st|u\.s|approx|art)\.|^\(?[\dA-Za-z]{1,3}[.)]|\b[A-Z]\.)$/i;
-const list_item = /^\s*(?:[-*+•·]\s+|\(?(?:\d{1,3}(?:\.\d+)*|[a-z]|[ivx]{1,4})[.)]\s+|[一二三四五六七八九十]+、|（[一二三四五六七八九十\d]+）)/;
+const goes_on =
+  /(?:\b(?:e\.g|i\.e|etc|vs|cf|no|nos|fig|sec|inc|ltd|co|corp|mr|mrs|ms|dr|prof|st|u\.s|approx|art)\.|^\(?[\dA-Za-z]{1,3}[.)]|\b[A-Z]\.)$/i;
+const list_item =
+  /^\s*(?:[-*+•·]\s+|\(?(?:\d{1,3}(?:\.\d+)*|[a-z]|[ivx]{1,4})[.)]\s+|[一二三四五六七八九十]+、|（[一二三四五六七八九十\d]+）)/;
 /** "3. Grant of Patent License." in front of its paragraph; "一、办证须知" on a line of its own. */
 const run_in_heading = /^\d+(?:\.\d+)*\.?\s+[A-Z][^.;:,]{1,60}\.$/;
-const title_line = /^\s*(?:#{1,6}\s|(?:[一二三四五六七八九十]+、|第[一二三四五六七八九十百\d]+[章节条部分编])[^，。；！？：]{0,20}$)/;
+const title_line =
+  /^\s*(?:#{1,6}\s|(?:[一二三四五六七八九十]+、|第[一二三四五六七八九十百\d]+[章节条部分编])[^，。；！？：]{0,20}$)/;
 const quoted_chars_max = 900;
 const wide = /[\u3000-\u9fff\uff00-\uffef]/;
 
@@ -28,13 +31,16 @@ const joinLines = (lines: readonly string[]): string =>
   lines.reduce((text, line) => {
     const next = line.trim();
     if (text === "") return next;
-    return wide.test(text.at(-1) ?? "") && wide.test(next[0] ?? "") ? text + next : `${text} ${next}`;
+    return wide.test(text.at(-1) ?? "") && wide.test(next[0] ?? "")
+      ? text + next
+      : `${text} ${next}`;
   }, "");
 
 /** A line of its own without an end of sentence, short, that begins like a title. */
 function isHeading(lines: readonly string[]): boolean {
   const line = fold(lines.join(" "));
   if (/^#{1,6}\s/.test(line)) return true;
+  if (/^copyright\b/i.test(line)) return false;
   if (lines.length > 2 || line.length > 70 || line.length < 2) return false;
   if (/[.!?。！？;；,，:：]$/.test(line) && !/^\d+(\.\d+)*\.?\s[^.]*\.?$/.test(line)) return false;
   if (wide.test(line)) return line.length <= 24 && !/[，。；]/.test(line);
@@ -51,7 +57,9 @@ function pieces(text: string): string[] {
       parts[parts.length - 1] = `${last} ${part}`;
     } else parts.push(part);
   }
-  return parts.flatMap((part) => part.match(/.{1,900}(?:\s|$)|.{1,900}/gsu) ?? []).map((part) => part.trim());
+  return parts
+    .flatMap((part) => part.match(/.{1,900}(?:\s|$)|.{1,900}/gsu) ?? [])
+    .map((part) => part.trim());
 }
 
 function split(paragraph: string): string[] {
@@ -96,7 +104,12 @@ function* blocks(text: string): Generator<{ lines: string[]; code: boolean }> {
 /** Code without a fence: most lines end or begin as no prose does. */
 const looksLikeCode = (lines: readonly string[]): boolean =>
   lines.length > 1 &&
-  lines.filter((line) => /[{};]\s*$|^\s*(?:import|const|let|def|return|class|function|#include|\/\/|<\/?\w+)\b|=>|\)\s*:$/.test(line)).length * 2 >
+  lines.filter((line) =>
+    /[{};]\s*$|^\s*(?:import|const|let|def|return|class|function|#include|\/\/|<\/?\w+)\b|=>|\)\s*:$/.test(
+      line,
+    ),
+  ).length *
+    2 >
     lines.length;
 
 /** The sentences of a text, one paragraph after another, so that a caller can yield between them. */
@@ -111,7 +124,12 @@ export function* sentences(text: string): Generator<Sentence> {
       continue;
     }
     if (isHeading(lines)) {
-      heading = fold(lines.join(" ").replace(/^#{1,6}\s+/, "").replace(/\s#+$/, ""));
+      heading = fold(
+        lines
+          .join(" ")
+          .replace(/^#{1,6}\s+/, "")
+          .replace(/\s#+$/, ""),
+      );
       yield { text: heading, heading: "", kind: "heading" };
       continue;
     }

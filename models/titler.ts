@@ -6,6 +6,8 @@ import { splitQuestion, intentOf } from "./question.ts";
 import { sentences } from "./sentences.ts";
 
 const title_chars_max = 60;
+/** A message whose pasted part is shorter than this is a remark and its own title. */
+const paste_chars_min = 120;
 const untitled = "Untitled";
 
 const plain = (text: string): string =>
@@ -42,7 +44,10 @@ function cut(text: string): string {
 }
 
 const trimmed = (text: string): string =>
-  text.replace(/^[\s\p{Ps}\p{Pi}"'.,;:!?，。；：！？、-]+|[\s\p{Pe}\p{Pf}"'.,;:!?，。；：！？、…—-]+$/gu, "");
+  text.replace(
+    /^[\s\p{Ps}\p{Pi}"'.,;:!?，。；：！？、-]+|[\s\p{Pe}\p{Pf}"'.,;:!?，。；：！？、…—-]+$/gu,
+    "",
+  );
 
 /** The first heading or sentence of a paste. */
 function opening(document: string): string {
@@ -58,10 +63,16 @@ function opening(document: string): string {
  * paste with a question it is the question, unless that only says "summarise this". Never empty.
  */
 export function extractTitle(text: string): string {
-  const { question, document } = splitQuestion(text.slice(0, 400_000));
+  const parts = splitQuestion(text);
+  const pasted = parts.document.length >= paste_chars_min;
+  const { question, document } = pasted ? parts : { question: text, document: "" };
   const asked = plain(question);
-  const generic = document !== "" && (asked === "" || (intentOf(asked) === "summary" && asked.length < 40));
-  const polite = asked.replace(/^(?:(?:hi|hello|hey|你好|您好)(?:\s+there)?[\s,.!，。！]+)(?=\S{2})/i, "");
+  const generic =
+    document !== "" && (asked === "" || (intentOf(asked) === "summary" && asked.length < 40));
+  const polite = asked.replace(
+    /^(?:(?:hi|hello|hey|你好|您好)(?:\s+there)?[\s,.!，。！]+)(?=\S{2})/i,
+    "",
+  );
   const candidate = generic ? opening(document) : trimmed(polite);
   const title = trimmed(cut(candidate === "" ? trimmed(plain(text)) : candidate));
   return title === "" ? cut(plain(text).slice(0, title_chars_max)).trim() || untitled : title;

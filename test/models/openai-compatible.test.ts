@@ -64,13 +64,21 @@ describe("an answer", () => {
     expect(outcome).toMatchObject({ finish: "stop", error: null });
     expect(outcome.text).toBe(server.requests[0]?.text);
     // 2 in at 0.15, 8 out at 0.60 dollars a million: 5.1 micro-dollars.
-    expect(outcome.usage).toEqual({ tokensIn: 2, tokensOut: 8, costUsd: "0.000005", estimated: false });
+    expect(outcome.usage).toEqual({
+      tokensIn: 2,
+      tokensOut: 8,
+      costUsd: "0.000005",
+      estimated: false,
+    });
     expect(server.requests[0]?.headers.authorization).toBe(`Bearer ${secret}`);
     expect(server.requests[0]?.body.include_usage).toBe(true);
   });
 
   const shapes: [string, Answer][] = [
-    ["one byte a write, through UTF-8 sequences", { tokens: ["你好", "，世", "界😀", "é"], split_bytes: 1 }],
+    [
+      "one byte a write, through UTF-8 sequences",
+      { tokens: ["你好", "，世", "界😀", "é"], split_bytes: 1 },
+    ],
     ["CRLF line ends", { tokens: ["a", " b"], crlf: true, split_bytes: 7 }],
     ["no [DONE]", { tokens: ["a", " b"], done: false }],
     ["all in one write", { tokens: ["a", " b", " c"], burst: true }],
@@ -104,12 +112,19 @@ describe("an answer", () => {
     const { server, generate } = await setUp();
     server.script({ finish: "content_filter" });
     const { error } = await collect(generate());
-    expect(error).toMatchObject({ code: "model_refused", retryable: false, usage: { tokensOut: 8 } });
+    expect(error).toMatchObject({
+      code: "model_refused",
+      retryable: false,
+      usage: { tokensOut: 8 },
+    });
   });
 
   test("I11: longer than allowed is cut there, never inside a character", async () => {
     const { server, generate } = await setUp();
-    server.script({ tokens: ["x", ..."😀".repeat(5).split(" ")].concat(Array(9).fill("😀".repeat(30_000))), burst: true });
+    server.script({
+      tokens: ["x", ..."😀".repeat(5).split(" ")].concat(Array(9).fill("😀".repeat(30_000))),
+      burst: true,
+    });
     const outcome = await collect(generate());
     expect(outcome.finish).toBe("length");
     expect(outcome.text.length).toBe(399_999);
@@ -128,7 +143,10 @@ describe("an answer", () => {
     ends.push(() => server.close());
     const provider = createOpenAi({ apiKey: null, baseUrl: server.url + end, clock: systemClock });
     ends.push(() => provider.close());
-    expect(await provider.models(new AbortController().signal)).toEqual(["scripted-1", "scripted-2"]);
+    expect(await provider.models(new AbortController().signal)).toEqual([
+      "scripted-1",
+      "scripted-2",
+    ]);
   });
 });
 
@@ -187,7 +205,11 @@ describe("a failure", () => {
     await server.whenAborted(1);
     const stalled = await collect(generate());
     expect(stalled.text).toBe("ab");
-    expect(stalled.error).toMatchObject({ code: "model_timeout", retryable: true, usage: { tokensOut: 1 } });
+    expect(stalled.error).toMatchObject({
+      code: "model_timeout",
+      retryable: true,
+      usage: { tokensOut: 1 },
+    });
     await server.whenAborted(2);
   });
 
@@ -201,13 +223,19 @@ describe("a failure", () => {
     );
     await new Promise((resolve) => socket.close(resolve));
     const { generate } = await setUp({ baseUrl: `http://127.0.0.1:${port}/v1` });
-    expect((await collect(generate())).error).toMatchObject({ code: "model_unavailable", retryable: true });
+    expect((await collect(generate())).error).toMatchObject({
+      code: "model_unavailable",
+      retryable: true,
+    });
   });
 
   test("no error tells the key, not even a part of it", async () => {
     const { server, generate } = await setUp();
     for (const status of [400, 401, 429, 500]) {
-      server.script({ fault: status, error_message: `Incorrect key: ${secret}, sk-te***cdef Bearer ${secret}` });
+      server.script({
+        fault: status,
+        error_message: `Incorrect key: ${secret}, sk-te***cdef Bearer ${secret}`,
+      });
       const { error } = await collect(generate());
       expect(error?.message).not.toContain("0123456789");
       expect(error?.message).not.toContain("cdef");

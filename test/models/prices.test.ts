@@ -14,7 +14,8 @@ test("I12: costs are exact to the micro-dollar, rounded half up", () => {
 });
 
 test("I12: an unknown model costs nothing, also one named like a part of the language", () => {
-  for (const name of ["llama3", "", "constructor", "__proto__"]) expect(costUsd(name, 9, 9)).toBe("0.000000");
+  for (const name of ["llama3", "", "constructor", "__proto__"])
+    expect(costUsd(name, 9, 9)).toBe("0.000000");
 });
 
 test("I12: a wrong count is never billed in silence", () => {
@@ -26,9 +27,13 @@ test("a text's tokens are never zero, and grow with the text", () => {
   expect(countTokens("")).toBe(0);
   expect(countTokens("你好世界")).toBe(4);
   fc.assert(
-    fc.property(fc.string({ minLength: 1, unit: "binary" }), fc.string({ unit: "binary" }), (a, b) => {
-      expect(countTokens(a)).toBeGreaterThan(0);
-      expect(countTokens(a + b)).toBeGreaterThanOrEqual(countTokens(a));
-    }),
+    fc.property(
+      fc.string({ minLength: 1, unit: "binary" }),
+      fc.string({ unit: "binary" }),
+      (a, b) => {
+        expect(countTokens(a)).toBeGreaterThan(0);
+        expect(countTokens(a + b)).toBeGreaterThanOrEqual(countTokens(a));
+      },
+    ),
   );
 });

@@ -40,7 +40,12 @@ test("a configured model is the default at once, the provider's list adds names"
   expect(registry.route("scripted-2")).toEqual({ provider: "openai", model: "scripted-2" });
   expect(registry.route("builtin-extractive")).toEqual(builtin);
   expect(registry.route("other")).toBeNull();
-  expect(registry.list().map(({ id }) => id)).toEqual(["mine", "scripted-1", "scripted-2", "builtin-extractive"]);
+  expect(registry.list().map(({ id }) => id)).toEqual([
+    "mine",
+    "scripted-1",
+    "scripted-2",
+    "builtin-extractive",
+  ]);
 });
 
 test("without COLLOQUY_MODEL the default is the first chat model of the list", async () => {
@@ -65,13 +70,18 @@ test("when the list cannot be had, the configured name still works", async () =>
 test("a call of a provider that is not configured here fails, it does not fall back", async () => {
   const registry = models(null);
   const request = { provider: "openai", model: "gpt-4o", messages: [] };
-  const next = registry.generate(request, new AbortController().signal)[Symbol.asyncIterator]().next();
+  const next = registry
+    .generate(request, new AbortController().signal)
+    [Symbol.asyncIterator]()
+    .next();
   await expect(next).rejects.toMatchObject({ code: "model_not_found", retryable: false });
 });
 
 test("I12: a lost call is estimated at its model's price", () => {
   const registry = models(null);
-  expect(registry.estimate({ provider: "openai", model: "gpt-4o" }, 1_000, "x".repeat(400))).toEqual({
+  expect(
+    registry.estimate({ provider: "openai", model: "gpt-4o" }, 1_000, "x".repeat(400)),
+  ).toEqual({
     tokensIn: 1_000,
     tokensOut: 100,
     costUsd: "0.003500",

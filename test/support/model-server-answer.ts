@@ -90,7 +90,8 @@ const faults: readonly string[] = [
 
 function fault(value: string): Fault {
   if (/^[45]\d\d$/.test(value)) return Number(value);
-  if (!faults.includes(value)) throw new Error(`The scripted model server knows no fault "${value}".`);
+  if (!faults.includes(value))
+    throw new Error(`The scripted model server knows no fault "${value}".`);
   return value as Fault; // narrowed by the list above, which `includes` does not tell the compiler
 }
 

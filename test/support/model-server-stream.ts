@@ -39,7 +39,11 @@ async function early(
   if (fault === "hang") return forever(signal);
   if (typeof fault === "number") {
     const headers = answer.retry_after === undefined ? {} : { "retry-after": answer.retry_after };
-    const error = { message: answer.error_message ?? `scripted ${fault}`, type: "scripted", code: `scripted_${fault}` };
+    const error = {
+      message: answer.error_message ?? `scripted ${fault}`,
+      type: "scripted",
+      code: `scripted_${fault}`,
+    };
     sendJson(response, fault, { error }, headers);
     return true;
   }

@@ -162,7 +162,8 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
     if (path === "POST /v1/chat/completions") return chat(request, response);
     if (path === "GET /v1/models") {
       listed += 1;
-      if (typeof server_.models === "number") return sendJson(response, server_.models, { error: {} });
+      if (typeof server_.models === "number")
+        return sendJson(response, server_.models, { error: {} });
       const data = server_.models.map((id) => ({ id, object: "model", owned_by: "script" }));
       return sendJson(response, 200, { object: "list", data });
     }
