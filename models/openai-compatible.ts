@@ -16,10 +16,11 @@ import {
   type ModelRequest,
   type ModelUsage,
 } from "../schemas/models.ts";
-import { field, retryAfter, statusError } from "./openai-errors.ts";
+import { field, retryAfter, statusError, transportError, withUsage } from "./openai-errors.ts";
 import { readStream, type StreamReader } from "./openai-stream.ts";
 import { costUsd } from "./prices.ts";
 import { countMessages, countTokens } from "./token-count.ts";
+import { watchdog } from "./watchdog.ts";
 
 /** After `[DONE]` the response may take so long to end before its connection is given up. */
 const tail_ms = 1_000;
@@ -45,28 +46,6 @@ export interface OpenAiProvider {
   close(): Promise<void>;
 }
 
-const connect_codes = new Set(["UND_ERR_CONNECT_TIMEOUT", "ETIMEDOUT"]);
-
-/** What a broken transport means; `started`: the answer's stream had begun. */
-function transportError(error: unknown, started: boolean, usage: ModelUsage | null): ModelError {
-  if (error instanceof ModelError) return error;
-  const code = String(field(error, "code") ?? field(field(error, "cause"), "code") ?? "error");
-  if (started) {
-    return new ModelError("model_stream_cut", `The provider's answer broke off (${code}).`, {
-      retryable: true,
-      usage,
-    });
-  }
-  if (connect_codes.has(code)) {
-    return new ModelError("model_timeout", "The provider did not accept a connection in time.", {
-      retryable: true,
-    });
-  }
-  return new ModelError("model_unavailable", `The provider is not reachable (${code}).`, {
-    retryable: true,
-  });
-}
-
 /** The start of a body as text; the rest is dropped with its connection. */
 async function readText(body: Dispatcher.ResponseData["body"], bytes_max: number): Promise<string> {
   const parts: Buffer[] = [];
@@ -78,33 +57,6 @@ async function readText(body: Dispatcher.ResponseData["body"], bytes_max: number
     if (size >= bytes_max) break;
   }
   return Buffer.concat(parts).toString("utf8").slice(0, bytes_max);
-}
-
-/** One timer for a whole call: it is not re-armed at every token, it looks when it fires. */
-function watchdog(
-  clock: Clock,
-  first_ms: number,
-  stall_ms: number,
-  late: (message: string) => void,
-) {
-  let beat = clock.now();
-  let patience = first_ms;
-  let cancel = clock.after(first_ms, look);
-  function look(): void {
-    const left = beat + patience - clock.now();
-    if (left > 0) cancel = clock.after(left, look);
-    else late(`The model was silent for ${Math.round(patience / 1000)} s.`);
-  }
-  return {
-    alive(): void {
-      beat = clock.now();
-      if (patience === stall_ms) return;
-      patience = stall_ms;
-      cancel();
-      cancel = clock.after(stall_ms, look);
-    },
-    stop: () => cancel(),
-  };
 }
 
 export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
@@ -308,10 +260,3 @@ function wholeCharacters(text: string, units: number): string {
   const last = text.charCodeAt(units - 1);
   return text.slice(0, last >= 0xd800 && last <= 0xdbff ? units - 1 : units);
 }
-
-const withUsage = (error: ModelError, usage: ModelUsage): ModelError =>
-  new ModelError(error.code, error.message, {
-    retryable: error.retryable,
-    retry_after_ms: error.retry_after_ms,
-    usage,
-  });

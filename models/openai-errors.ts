@@ -99,3 +99,37 @@ export function statusError(
     return error("model_refused", false, `The provider refused the request (${status})${detail}`);
   return error("model_bad_answer", false, `The provider answered ${status}; see OPENAI_BASE_URL.`);
 }
+
+const connect_codes = new Set(["UND_ERR_CONNECT_TIMEOUT", "ETIMEDOUT"]);
+
+/** What a broken transport means; `started`: the answer's stream had begun. */
+export function transportError(
+  error: unknown,
+  started: boolean,
+  usage: ModelUsage | null,
+): ModelError {
+  if (error instanceof ModelError) return error;
+  const code = String(field(error, "code") ?? field(field(error, "cause"), "code") ?? "error");
+  if (started) {
+    return new ModelError("model_stream_cut", `The provider's answer broke off (${code}).`, {
+      retryable: true,
+      usage,
+    });
+  }
+  if (connect_codes.has(code)) {
+    return new ModelError("model_timeout", "The provider did not accept a connection in time.", {
+      retryable: true,
+    });
+  }
+  return new ModelError("model_unavailable", `The provider is not reachable (${code}).`, {
+    retryable: true,
+  });
+}
+
+/** The same failure with what it used all the same. */
+export const withUsage = (error: ModelError, usage: ModelUsage): ModelError =>
+  new ModelError(error.code, error.message, {
+    retryable: error.retryable,
+    retry_after_ms: error.retry_after_ms,
+    usage,
+  });
