@@ -5,7 +5,7 @@
  */
 import Type from "typebox";
 import { type DomainEvent } from "./events.ts";
-import { type ActorRef, By, IsoTime, kinds, Tenant, Uuid } from "./ids.ts";
+import { type ActorRef, By, IsoTime, type Kind, kinds, Tenant, Uuid } from "./ids.ts";
 import { check } from "./validate.ts";
 
 export const Hash = Type.String({ pattern: "^[0-9a-f]{64}$" });
@@ -16,7 +16,7 @@ export const StoredCommit = Type.Object({
   v: Type.Literal(1),
   commit: Uuid,
   tenant: Tenant,
-  kind: Type.Union(kinds.map((kind) => Type.Literal(kind))),
+  kind: Type.Unsafe<Kind>({ type: "string", enum: [...kinds] }),
   id: Uuid,
   revision: Type.Integer({ minimum: 1, description: "The number of its first event." }),
   command: Uuid,
