@@ -1,0 +1,220 @@
+/**
+ * Commits to bytes and back: content into one sealed box, hash, upcasting, and every check that a
+ * stored commit must pass before anybody folds it. Pure; keys come in as arguments.
+ *
+ * The box is AES-256-GCM over JSON `{"<event index>": {field: value}}`; its additional data binds
+ * it to its actor and commit, so that no box can be moved to another.
+ */
+import { createCipheriv, createDecipheriv, hash, randomBytes } from "node:crypto";
+import {
+  type Commit,
+  type CommitDraft,
+  type Head,
+  storedCommit,
+  type StoredCommit,
+} from "../schemas/commit.ts";
+import { AppError } from "../schemas/errors.ts";
+import {
+  contentFields,
+  type DomainEvent,
+  type EventType,
+  eventSchemas,
+  eventTypes,
+  eventVersions,
+  isEventType,
+} from "../schemas/events.ts";
+import { type ActorRef, refKey } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
+import { parseEventSubject } from "../schemas/subjects.ts";
+import { UnknownVersion, upcast } from "../schemas/upcasters.ts";
+import { type Check, check, parseJson } from "../schemas/validate.ts";
+import { DamagedCommit, type Place, UnknownEvent } from "./faults.ts";
+import type { ContentKey } from "./vault.ts";
+
+const nonce_bytes = 12;
+const tag_bytes = 16;
+/** Headers and protocol beside the commit in one NATS message. */
+const envelope_bytes = 4 * 1024;
+
+type Fields = Readonly<Record<string, unknown>>;
+type Content = Record<string, Fields>;
+
+const dataChecks = new Map<EventType, Check<unknown>>(
+  eventTypes.map((type) => [type, check(eventSchemas[type])]),
+);
+
+/** SHA-256 of stored bytes, hex: what the next commit names as `prev`. */
+export const hashOf = (bytes: Uint8Array): string => hash("sha256", bytes, "hex");
+
+/** What a draft's content is; null when it has none, and then no key is needed. */
+export function contentOf(events: readonly DomainEvent[]): Content | null {
+  let content: Content | null = null;
+  for (const [index, { type, data }] of events.entries()) {
+    const blanks = contentFields[type];
+    if (blanks === undefined) continue;
+    const found = Object.entries(data).filter(
+      ([field, value]) => Object.hasOwn(blanks, field) && !isBlank(value),
+    );
+    if (found.length > 0) (content ??= {})[index] = Object.fromEntries(found);
+  }
+  return content;
+}
+
+/** Blank content says nothing and is left out: reading puts it back. */
+const isBlank = (value: unknown): boolean =>
+  value === "" ||
+  (typeof value === "object" &&
+    value !== null &&
+    Object.values(value).every((part) => Array.isArray(part) && part.length === 0));
+
+/**
+ * The bytes of a commit behind `head`. `content` is what `contentOf` gave; with a null key (the
+ * actor's was erased) it is left out for ever. Throws `AppError("too_large")`.
+ */
+export function encodeCommit(
+  draft: CommitDraft,
+  head: Head,
+  content: Content | null,
+  key: ContentKey | null,
+): Uint8Array {
+  const stored: StoredCommit = {
+    v: 1,
+    commit: draft.commit,
+    tenant: draft.ref.tenant,
+    kind: draft.ref.kind,
+    id: draft.ref.id,
+    revision: head.revision + 1,
+    command: draft.command,
+    by: draft.by,
+    at: draft.at,
+    prev: head.hash,
+    events: draft.events.map(({ type, v, data }) => ({ type, v, data: plainOf(type, data) })),
+    ...(content === null ? {} : { sealed: seal(content, draft, key) }),
+  };
+  const bytes = Buffer.from(JSON.stringify(stored));
+  if (bytes.length + envelope_bytes > limits.message_bytes_max) {
+    throw new AppError("too_large", "The decision does not fit one message of the log.");
+  }
+  return bytes;
+}
+
+function plainOf(type: EventType, data: object): Record<string, unknown> {
+  const blanks = contentFields[type];
+  if (blanks === undefined) return { ...data };
+  return Object.fromEntries(
+    Object.entries(data).filter(([field]) => !Object.hasOwn(blanks, field)),
+  );
+}
+
+const bound = (ref: ActorRef, commit: string): Buffer => Buffer.from(`${refKey(ref)}:${commit}`);
+
+function seal(content: Content, draft: CommitDraft, key: ContentKey | null): string {
+  if (key === null) return "";
+  const nonce = randomBytes(nonce_bytes);
+  const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(bound(draft.ref, draft.commit));
+  const box = cipher.update(JSON.stringify(content), "utf8");
+  return Buffer.concat([nonce, box, cipher.final(), cipher.getAuthTag()]).toString("base64");
+}
+
+function unseal(stored: StoredCommit, sealed: string, key: ContentKey, place: Place): Content {
+  try {
+    const box = Buffer.from(sealed, "base64");
+    const ref: ActorRef = stored;
+    const opener = createDecipheriv("aes-256-gcm", key, box.subarray(0, nonce_bytes));
+    opener.setAAD(bound(ref, stored.commit)).setAuthTag(box.subarray(-tag_bytes));
+    const text = Buffer.concat([
+      opener.update(box.subarray(nonce_bytes, -tag_bytes)),
+      opener.final(),
+    ]);
+    // Authenticated: nobody but `seal` wrote it, and each event's data is checked afterwards.
+    return JSON.parse(text.toString()) as Content;
+  } catch (cause) {
+    throw new DamagedCommit(place, "its sealed content does not open with the actor's key", {
+      cause,
+    });
+  }
+}
+
+/** A stored commit that has its shape and stands on its own actor's subject. */
+export interface Opened {
+  readonly stored: StoredCommit;
+  readonly ref: ActorRef;
+  readonly bytes: Uint8Array;
+  readonly place: Place;
+  readonly traceparent: string | null;
+}
+
+/** Reads the plain part. `subject` may be `evt.…` or `live.…`. Throws `DamagedCommit`. */
+export function openCommit(bytes: Uint8Array, place: Place, traceparent: string | null): Opened {
+  const ref = parseEventSubject(place.subject);
+  if (ref === null) throw new DamagedCommit(place, "its subject names no actor");
+  const parsed = storedCommit.parse(
+    parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()),
+  );
+  if (!parsed.ok) throw new DamagedCommit(place, parsed.problem);
+  const stored = parsed.value;
+  if (stored.tenant !== ref.tenant || stored.kind !== ref.kind || stored.id !== ref.id) {
+    throw new DamagedCommit(place, "it names another actor than its subject");
+  }
+  return { stored, ref, bytes, place, traceparent };
+}
+
+/** Whether reading it needs the actor's key. */
+export const needsKey = ({ stored }: Opened): boolean =>
+  stored.sealed !== undefined && stored.sealed !== "";
+
+/**
+ * The commit as the rest of the system reads it; with a null key its content is blank and it is
+ * marked as erased. Throws `DamagedCommit`, `UnknownEvent`.
+ */
+export function decodeCommit(opened: Opened, key: ContentKey | null): Commit {
+  const { stored, ref, bytes, place, traceparent } = opened;
+  const { sealed } = stored;
+  const erased = sealed !== undefined && (sealed === "" || key === null);
+  const content =
+    sealed === undefined || sealed === "" || key === null ? {} : unseal(stored, sealed, key, place);
+  return {
+    ref,
+    commit: stored.commit,
+    command: stored.command,
+    by: stored.by,
+    at: stored.at,
+    traceparent,
+    events: stored.events.map((event, index) => eventOf(event, content[index], place)),
+    revision: stored.revision,
+    sequence: place.sequence,
+    prev: stored.prev,
+    hash: hashOf(bytes),
+    erased,
+  };
+}
+
+function eventOf(
+  { type, v, data }: StoredCommit["events"][number],
+  content: Fields | undefined,
+  place: Place,
+): DomainEvent {
+  if (!isEventType(type)) {
+    throw new UnknownEvent(place, `its event type ${type} is not known to this release`);
+  }
+  const whole = upcasted(type, v, { ...contentFields[type], ...data, ...content }, place);
+  const parsed = dataChecks.get(type)?.parse(whole.data);
+  if (parsed?.ok !== true)
+    throw new DamagedCommit(place, `${type}: ${parsed?.problem ?? "unchecked"}`);
+  // The check of exactly this type has passed; the union of pairs cannot say so.
+  return { type, v: whole.v, data: parsed.value } as DomainEvent;
+}
+
+function upcasted(
+  type: EventType,
+  v: number,
+  data: Fields,
+  place: Place,
+): { v: number; data: Fields } {
+  try {
+    return { v: eventVersions[type], data: upcast(type, v, data) };
+  } catch (cause) {
+    if (cause instanceof UnknownVersion) throw new UnknownEvent(place, cause.message, { cause });
+    throw new DamagedCommit(place, `${type} version ${v} cannot be upcast`, { cause });
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * The streams and buckets as a table, and `provision`, which makes the server match it. What would
+ * lose data is refused with a sentence; nothing is ever deleted here. Every name of a stream is
+ * written down in this file and nowhere else.
+ */
+import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import { nanos } from "@nats-io/transport-node";
+import { AppError } from "../schemas/errors.ts";
+import { limits } from "../schemas/limits.ts";
+import { commandTransform, eventRepublish } from "../schemas/subjects.ts";
+import type { Streams } from "./connection.ts";
+import { unavailable } from "./faults.ts";
+
+export const commands_stream = "COMMANDS";
+export const events_stream = "EVENTS";
+export const tokens_stream = "TOKENS";
+export const dead_stream = "DEAD";
+export const keys_bucket = "KEYS";
+export const workers_bucket = "WORKERS";
+
+type Declared = Partial<StreamConfig> & Pick<StreamConfig, "name" | "storage">;
+
+const day_ms = 24 * 60 * 60 * 1000;
+/** Headers of a command beside its payload: signature, reply subject, trace. */
+const command_headers_bytes_max = 16 * 1024;
+/** The shortest window the server takes: a repeat of a command must reach its actor (DESIGN §3). */
+const no_window_ms = 100;
+
+/** A KV bucket is a stream by the conventions of the KV clients (ADR-8). */
+const bucket = (name: string, more: Partial<StreamConfig>): Declared => ({
+  name: `KV_${name}`,
+  subjects: [`$KV.${name}.>`],
+  storage: "file",
+  max_msgs_per_subject: 1,
+  discard: "new",
+  allow_rollup_hdrs: true,
+  deny_delete: true,
+  allow_direct: true,
+  ...more,
+});
+
+/** Every stream of an installation. */
+export function topology(partitions: number, replicas: 1 | 3): readonly Declared[] {
+  const streams: Declared[] = [
+    {
+      name: commands_stream,
+      subjects: ["cmd.*.*.*.*", "timer.*.*.*.*.*"],
+      subject_transform: commandTransform(partitions),
+      storage: "file",
+      retention: "workqueue",
+      allow_msg_schedules: true,
+      duplicate_window: nanos(no_window_ms),
+      max_msg_size: limits.command_bytes_max + command_headers_bytes_max,
+    },
+    {
+      name: events_stream,
+      subjects: ["evt.*.*.*"],
+      storage: "file",
+      compression: "s2",
+      discard: "new",
+      allow_direct: true,
+      deny_delete: true,
+      deny_purge: true,
+      republish: eventRepublish,
+      duplicate_window: nanos(limits.duplicate_window_ms),
+    },
+    {
+      name: tokens_stream,
+      subjects: ["tok.*.*"],
+      storage: "memory",
+      no_ack: true,
+      max_age: nanos(limits.tokens_age_ms),
+      max_bytes: limits.tokens_bytes_max,
+      discard: "old",
+      allow_direct: true,
+    },
+    {
+      name: "FEED",
+      subjects: ["feed.*.*.*.*"],
+      storage: "file",
+      max_age: nanos(7 * day_ms),
+      allow_direct: true,
+      // Derived from EVENTS, so it may be written behind; only a single replica can.
+      ...(replicas === 1 ? { persist_mode: "async" } : {}),
+    },
+    {
+      name: dead_stream,
+      subjects: ["dead.*.*.*.*"],
+      storage: "file",
+      max_age: nanos(90 * day_ms),
+      allow_direct: true,
+    },
+    bucket("SNAPSHOTS", {}),
+    bucket(workers_bucket, { storage: "memory", max_age: nanos(limits.worker_ttl_ms) }),
+    bucket("LEASES", { storage: "memory", max_age: nanos(limits.worker_ttl_ms) }),
+    // A key that is erased is overwritten where it lies, which is a delete.
+    bucket(keys_bucket, { deny_delete: false }),
+    bucket("CONFIG", {}),
+  ];
+  return streams.map((stream) => ({ ...stream, num_replicas: replicas }));
+}
+
+/**
+ * Makes the server match the table, and again whenever the connection comes back: a single server
+ * forgets its memory streams when it restarts. Safe to run from several processes at once. Throws
+ * `AppError("unavailable")` with one sentence.
+ */
+export async function provision(
+  streams: Streams,
+  options: { partitions: number; replicas: 1 | 3 },
+): Promise<void> {
+  const table = topology(options.partitions, options.replicas);
+  for (const declared of table) await ensure(streams, declared);
+  const forgotten = table.filter(({ storage }) => storage === "memory");
+  streams.onLink((up) => {
+    if (!up) return;
+    // A failure here means that the link broke again, and then this runs again.
+    for (const declared of forgotten) ensure(streams, declared).catch(() => undefined);
+  });
+}
+
+async function ensure(streams: Streams, declared: Declared): Promise<void> {
+  const { jsm } = streams;
+  const found = await infoOf(streams, declared.name);
+  try {
+    if (found === null) {
+      await jsm.streams.add(declared);
+      return;
+    }
+    const change = changeOf(found, declared);
+    if (change !== null) await jsm.streams.update(declared.name, change);
+  } catch (cause) {
+    // Somebody else may have made it in the same moment; then it must match, or we say why not.
+    const now = cause instanceof AppError ? null : await infoOf(streams, declared.name);
+    if (now !== null && changeOf(now, declared) === null) return;
+    throw unavailable(`The stream ${declared.name} could not be set up`, cause);
+  }
+}
+
+async function infoOf(streams: Streams, name: string): Promise<StreamInfo | null> {
+  try {
+    return await streams.jsm.streams.info(name);
+  } catch (cause) {
+    if (cause instanceof Error && cause.message === "stream not found") return null;
+    throw unavailable(`The stream ${name} could not be looked up`, cause);
+  }
+}
+
+/** What a stream cannot change without being made anew. */
+const fixed = ["storage", "retention", "persist_mode", "no_ack"] as const;
+/** Limits where a smaller number drops messages; 0 and less mean "no limit". */
+const dropping = ["max_age", "max_bytes", "max_msgs", "max_msgs_per_subject"] as const;
+/** What the server says of a field that a declaration leaves out. */
+const defaults: Partial<StreamConfig> = {
+  retention: "limits",
+  max_age: 0,
+  max_bytes: -1,
+  max_msgs: -1,
+  max_msgs_per_subject: -1,
+  num_replicas: 1,
+};
+
+const bound = (limit: number | undefined): number =>
+  limit === undefined || limit <= 0 ? Number.POSITIVE_INFINITY : limit;
+const partitionsOf = (config: Partial<StreamConfig>): string =>
+  /partition\((\d+),/.exec(config.subject_transform?.dest ?? "")?.[1] ?? "no";
+
+/** The update that makes `found` match; null when it does. Throws when that would lose data. */
+export function changeOf(found: StreamInfo, declared: Declared): Partial<StreamConfig> | null {
+  const { config, state } = found;
+  const wanted: Declared = { ...defaults, ...declared };
+  const refuse = (why: string): never => {
+    throw new AppError("unavailable", `The stream ${wanted.name} ${why}`);
+  };
+  if (partitionsOf(config) !== partitionsOf(wanted)) {
+    refuse(
+      `was made for ${partitionsOf(config)} partitions, not ${partitionsOf(wanted)}: start with as many as it has, or drain it and remove it.`,
+    );
+  }
+  for (const field of fixed) {
+    // The server leaves out what is off.
+    if ((config[field] || undefined) === (wanted[field] || undefined)) continue;
+    refuse(
+      `has ${field} "${config[field] ?? "default"}", not "${wanted[field] ?? "default"}", and cannot change it without losing what it holds.`,
+    );
+  }
+  for (const field of dropping) {
+    if (bound(wanted[field]) >= bound(config[field])) continue;
+    // What lies in memory is disposable, and an empty stream has nothing to lose.
+    if (wanted.storage === "memory" || state.messages === 0) continue;
+    refuse(
+      `keeps more than this release asks for (${field} is ${config[field]}, not ${wanted[field]}); making it smaller would lose data.`,
+    );
+  }
+  // More replicas than asked for are the operator's decision, and not ours to take away.
+  const num_replicas = Math.max(config.num_replicas, wanted.num_replicas ?? 1);
+  const update = { ...wanted, num_replicas };
+  const present = new Map<string, unknown>(Object.entries(config));
+  const same = Object.entries(update).every(
+    ([field, value]) =>
+      JSON.stringify(present.get(field) ?? false) === JSON.stringify(value ?? false),
+  );
+  return same ? null : update;
+}
