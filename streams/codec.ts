@@ -156,7 +156,7 @@ export function openCommit(bytes: Uint8Array, place: Place, traceparent: string 
   if (stored.tenant !== ref.tenant || stored.kind !== ref.kind || stored.id !== ref.id) {
     throw new DamagedCommit(place, "it names another actor than its subject");
   }
-  return { stored, ref, bytes, place, traceparent };
+  return { stored, ref, bytes, place: { ...place, revision: stored.revision }, traceparent };
 }
 
 /** Whether reading it needs the actor's key. */

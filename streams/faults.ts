@@ -1,16 +1,22 @@
 /** What can be wrong with the log itself. Each names the sequence and the subject, so that an operator can look. */
 import { AppError } from "../schemas/errors.ts";
+import type { ActorRef } from "../schemas/ids.ts";
+import { parseEventSubject } from "../schemas/subjects.ts";
 
 /** Where a message lies in EVENTS. */
 export interface Place {
   readonly subject: string;
   readonly sequence: number;
+  /** The number of the commit's first event, where that much could be read. */
+  readonly revision?: number;
 }
 
 /** The stored bytes are not a commit that this code can read. */
 export class DamagedCommit extends Error {
   readonly place: Place;
   readonly reason: string;
+  /** The actor; null when not even its subject names one. */
+  readonly ref: ActorRef | null;
 
   constructor(place: Place, reason: string, options?: ErrorOptions) {
     super(
@@ -20,6 +26,7 @@ export class DamagedCommit extends Error {
     this.name = "DamagedCommit";
     this.place = place;
     this.reason = reason;
+    this.ref = parseEventSubject(place.subject);
   }
 }
 
