@@ -199,8 +199,9 @@ async function* read(
     }
     while (head.sequence < end) {
       for (const message of await next(streams, subject, head.sequence, last)) {
-        const commit = await decode(opened(message));
-        follows(commit, head, subject);
+        const stored = opened(message);
+        follows(stored, head);
+        const commit = await decode(stored);
         head = headOf(commit);
         yield commit;
       }
@@ -231,15 +232,13 @@ async function next(
   return [missing];
 }
 
-/** Throws `BrokenChain` unless `commit` is the one that comes right behind `head`. */
-function follows(commit: Commit, head: Head, subject: string): void {
-  const place = { subject, sequence: commit.sequence };
-  if (commit.prev !== head.hash)
+/** Throws `BrokenChain` unless the commit is the one that comes right behind `head`. */
+function follows({ stored, place }: Opened, head: Head): void {
+  if (stored.prev !== head.hash) {
     throw new BrokenChain(place, "it names another commit as the one before it");
-  if (commit.revision !== head.revision + 1) {
-    throw new BrokenChain(
-      place,
-      `its first event is number ${commit.revision}, not ${head.revision + 1}`,
-    );
+  }
+  if (stored.revision !== head.revision + 1) {
+    const expected = head.revision + 1;
+    throw new BrokenChain(place, `its first event is number ${stored.revision}, not ${expected}`);
   }
 }
