@@ -27,6 +27,8 @@ export interface Undecodable {
 
 /** Commits decoded ahead of the reader: enough to fetch many keys at once, and bounded. */
 const ahead_max = 256;
+/** Two missed heartbeats, each half of this, and a consumer that died without a word is made anew. */
+const idle_ms = 4_000;
 
 /**
  * The commits behind the stream sequence `after`, in log order, until the signal. A message that
@@ -44,6 +46,9 @@ export async function* readCommits(
     if (source !== null) {
       const stop = (): void => source.messages.stop();
       signal.addEventListener("abort", stop);
+      // The client would make its consumer anew, but pull only as much as was missing before, and
+      // then wait for missed heartbeats (3.4.0, seen); from the position we are there at once.
+      const unlink = streams.onLink((up) => (up ? stop() : undefined));
       try {
         for await (const logged of decodeAhead(source.messages, vault)) {
           if (signal.aborted) return;
@@ -56,6 +61,7 @@ export async function* readCommits(
         if (error instanceof DamagedCommit) throw error;
       } finally {
         signal.removeEventListener("abort", stop);
+        unlink();
         stop();
         // It would end by itself, too: it is ephemeral.
         source.consumer.delete().catch(() => undefined);
@@ -74,7 +80,10 @@ async function open(
     deliver_policy: "by_start_sequence",
     opt_start_seq: after + 1,
   });
-  return { consumer, messages: await consumer.consume({ max_messages: 2 * ahead_max }) };
+  return {
+    consumer,
+    messages: await consumer.consume({ max_messages: 2 * ahead_max, expires: idle_ms }),
+  };
 }
 
 /** Decodes up to `ahead_max` messages at once and gives them out in order. */
