@@ -44,7 +44,11 @@ export interface Published {
   readonly seq: number;
   readonly frames: FrameRecord;
 }
-export const nothing_published: Published = { text: "", seq: 0, frames: { lengths: [], times: [] } };
+export const nothing_published: Published = {
+  text: "",
+  seq: 0,
+  frames: { lengths: [], times: [] },
+};
 
 export interface TokenPort {
   /** Publishes one frame; returns at once, and a lost frame is filled from the log. */
@@ -98,6 +102,8 @@ export interface Ports {
   readonly content: ContentPort;
   readonly replies: ReplyPort;
   readonly models: Models;
+  /** A conversation's title, made of its first message. */
+  title(text: string): string;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly report: Report;

@@ -61,13 +61,13 @@ export const publicCommands = {
 /** What an effect has published so far, as the log will keep it. */
 const published = { seq: Type.Integer({ minimum: 0 }), text: Type.String(), frames: FrameRecord };
 
-/** One finished call of a model. */
+/** One call of a model that has ended; times are null when whoever made it is lost. */
 export const CallReport = Type.Object(
   {
     usage: Usage,
     estimated: Type.Boolean(),
     first_token_ms: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
-    total_ms: Type.Integer({ minimum: 0 }),
+    total_ms: Type.Union([Type.Integer({ minimum: 0 }), Type.Null()]),
   },
   closed,
 );

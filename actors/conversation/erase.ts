@@ -1,0 +1,31 @@
+/** Erases a deleted conversation's content key: tried until it succeeds, harmless to repeat. */
+import type { ActorRef } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { Ports } from "../ports.ts";
+
+/** Starts; the result ends it. */
+export function startErase(
+  { content, clock, report }: Pick<Ports, "content" | "clock" | "report">,
+  ref: ActorRef,
+): () => void {
+  let stopped = false;
+  let cancel = (): void => undefined;
+  const erase = async (wait_ms: number): Promise<void> => {
+    // An effect begins after the commit that started it was applied as a whole.
+    await null;
+    if (stopped) return;
+    try {
+      await content.erase(ref);
+    } catch (error) {
+      report({ what: "a content key could not be erased yet", ref, error });
+      if (stopped) return;
+      const next_ms = Math.min(2 * wait_ms, limits.runner_backoff_ms_max);
+      cancel = clock.after(wait_ms, () => void erase(next_ms));
+    }
+  };
+  void erase(limits.runner_backoff_ms);
+  return () => {
+    stopped = true;
+    cancel();
+  };
+}

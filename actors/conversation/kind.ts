@@ -1,0 +1,208 @@
+/**
+ * The conversation as a kind of actor: the machine folds inert, and wakes as a live XState actor that
+ * runs the effects of its active states (I4). Runs are kept beside the actors, one per conversation,
+ * so that an actor which must be loaded anew finds the answer that it is writing.
+ */
+import { strict as assert } from "node:assert";
+import {
+  type Actor as XActor,
+  createActor,
+  type EventObject,
+  fromCallback,
+  transition,
+} from "xstate";
+import type { NamedCommand } from "../../schemas/commands.ts";
+import type { Commit } from "../../schemas/commit.ts";
+import type { DomainEvent } from "../../schemas/events.ts";
+import { type ActorRef, refKey } from "../../schemas/ids.ts";
+import {
+  type Answer,
+  type Asking,
+  ForbiddenEvent,
+  type Instance,
+  type Kind,
+  type SendReport,
+  type TakeoverReason,
+} from "../kind.ts";
+import type { Ports } from "../ports.ts";
+import { decide } from "./decide.ts";
+import type { Conversation, DecisionContext, Progress } from "./decision.ts";
+import { startErase } from "./erase.ts";
+import { type Run, startRun } from "./effects.ts";
+import { conversationMachine, type EraseInput, inputOf } from "./machine.ts";
+import { readPrompt } from "./prompt.ts";
+import { type ConversationEvent, leaseOf } from "./state.ts";
+import type { TurnInput } from "./turn-input.ts";
+
+type Machine = typeof conversationMachine;
+type Actor = XActor<Machine>;
+
+/** The answer that is being written in a conversation, here. */
+interface Writing {
+  readonly turn: string;
+  readonly attempt: number;
+  readonly run: Run;
+}
+
+interface Parts {
+  readonly ports: Ports;
+  readonly live: Machine;
+  readonly writing: Map<string, Writing>;
+  /** While it holds, an XState actor that stops leaves its run alone. */
+  readonly keeping: { runs: boolean };
+}
+
+export function conversationKind(ports: Ports, send: SendReport): Kind {
+  const writing = new Map<string, Writing>();
+  const keeping = { runs: false };
+
+  const generate = (input: TurnInput): (() => void) => {
+    const { ref, turn, attempt } = input;
+    const key = refKey(ref);
+    const before = writing.get(key);
+    let run = before?.run;
+    if (before === undefined || before.turn !== turn || before.attempt !== attempt) {
+      before?.run.stop();
+      run = startRun(ports, input, (report) => send(ref, report));
+      writing.set(key, { turn, attempt, run });
+    }
+    return () => {
+      if (keeping.runs) return;
+      run?.stop();
+      if (writing.get(key)?.run === run) writing.delete(key);
+    };
+  };
+  // Provided once: every `provide` builds the whole tree of states anew.
+  const live = conversationMachine.provide({
+    actors: {
+      generate: fromCallback<EventObject, TurnInput>(({ input }) => generate(input)),
+      erase: fromCallback<EventObject, EraseInput>(({ input }) => startErase(ports, input.ref)),
+    },
+  });
+  const parts = { ports, live, writing, keeping };
+  return { create: (ref) => createInstance(parts, ref), effects: () => writing.size };
+}
+
+function createInstance({ ports, live, writing, keeping }: Parts, ref: ActorRef): Instance {
+  const key = refKey(ref);
+  let actor = started(createActor(conversationMachine, { input: { ref } }));
+  let awake = false;
+
+  const conversation = (): Conversation => lifeAndState(actor);
+  /** The run of the turn that runs, when it runs here. */
+  const current = (): Run | null => {
+    const { running } = actor.getSnapshot().context;
+    const found = writing.get(key);
+    const ours =
+      running !== null && found?.turn === running.turn && found.attempt === running.attempt;
+    return ours && running.owner === ports.workers.id ? found.run : null;
+  };
+  /** How far the running turn has come, from its own effect or from what others can see of it. */
+  const progress = async (): Promise<Progress> => {
+    const run = current();
+    if (run !== null) return run.freeze();
+    const { state } = conversation();
+    const { running } = state;
+    assert(running !== null, "only a decision on a running turn asks for its progress");
+    const { turn, attempt, checkpoints } = running;
+    const [published, prompt] = await Promise.all([
+      ports.tokens.published(ref, turn, attempt, checkpoints),
+      readPrompt(ports.texts, inputOf(state)),
+    ]);
+    const tokensIn = prompt.reduce((sum, { text }) => sum + ports.models.countTokens(text), 0);
+    const { estimated, ...usage } = ports.models.estimate(running, tokensIn, published.text);
+    return { ...published, call: { usage, estimated, first_token_ms: null, total_ms: null } };
+  };
+
+  return {
+    fold({ events, sequence, command }: Commit) {
+      for (const event of events) {
+        const before = actor.getSnapshot();
+        actor.send(folded(event, sequence, command));
+        const after = actor.getSnapshot();
+        if (after === before || after.status === "error") {
+          throw new ForbiddenEvent(ref, event.type, sequence);
+        }
+      }
+    },
+    wake() {
+      if (awake) return;
+      awake = true;
+      const snapshot = actor.getPersistedSnapshot();
+      actor.stop();
+      actor = started(createActor(live, { snapshot }));
+    },
+    get awake() {
+      return awake;
+    },
+    async decide(command: NamedCommand, asking: Asking): Promise<Answer> {
+      const { id, by, full, overloaded } = asking;
+      const context: DecisionContext = {
+        ...{ command: id, by, full, overloaded, ids: ports.ids, worker: ports.workers.id },
+        route: (model) => ports.models.route(model),
+        progress: null,
+      };
+      let decision = decide(conversation(), command, context);
+      if (decision.is === "progress") {
+        decision = decide(conversation(), command, { ...context, progress: await progress() });
+        assert(decision.is !== "progress", "a decision asks for progress once");
+      }
+      if (decision.is === "events") assertAllowed(actor, decision.events, id);
+      return decision;
+    },
+    thaw() {
+      current()?.thaw();
+    },
+    leaseOf: (command) => leaseOf(actor.getSnapshot().context, command),
+    running() {
+      const { running } = actor.getSnapshot().context;
+      return running === null ? null : { owner: running.owner, here: current() !== null };
+    },
+    takeover(reason: TakeoverReason) {
+      const { running } = actor.getSnapshot().context;
+      if (running === null) return null;
+      const { turn, attempt } = running;
+      return { name: "takeover", data: { turn, attempt, reason } };
+    },
+    dropStale() {
+      if (current() !== null) return;
+      writing.get(key)?.run.stop();
+      writing.delete(key);
+    },
+    detach() {
+      keeping.runs = true;
+      actor.stop();
+      keeping.runs = false;
+    },
+    stop() {
+      actor.stop();
+      writing.get(key)?.run.stop();
+      writing.delete(key);
+    },
+  };
+}
+
+/** What an XState actor throws is met by `fold`; without an observer it would end the process. */
+function started(actor: Actor): Actor {
+  actor.subscribe({ error: () => undefined });
+  return actor.start();
+}
+
+function lifeAndState(actor: Actor): Conversation {
+  const { value, context } = actor.getSnapshot();
+  return { life: typeof value === "string" ? value : "active", state: context };
+}
+
+// The pair of type and data is that of the event; the union cannot say so for a spread.
+const folded = ({ type, data }: DomainEvent, sequence: number, command: string) =>
+  ({ type, data, sequence, command }) as ConversationEvent;
+
+/** What `decide` answers and the machine refuses is a bug of ours, and never reaches the log. */
+function assertAllowed(actor: Actor, events: readonly DomainEvent[], command: string): void {
+  let snapshot = actor.getSnapshot();
+  for (const event of events) {
+    const [next] = transition(actor.logic, snapshot, folded(event, 0, command));
+    assert(next !== snapshot, `a decision made ${event.type}, which may not follow here`);
+    snapshot = next;
+  }
+}

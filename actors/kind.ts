@@ -1,0 +1,80 @@
+/**
+ * What the host must know of a kind of actor: how one of it is folded, woken, asked and ended. The
+ * statechart library stays behind this.
+ */
+import type { NamedCommand } from "../schemas/commands.ts";
+import type { Commit } from "../schemas/commit.ts";
+import type { ErrorCode } from "../schemas/errors.ts";
+import type { DomainEvent } from "../schemas/events.ts";
+import type { ActorRef, By } from "../schemas/ids.ts";
+import type { Ports } from "./ports.ts";
+
+/** What the host tells a decision beside the command. */
+export interface Asking {
+  readonly id: string;
+  readonly by: By;
+  /** The actor has as many commits as it may have. */
+  readonly full: boolean;
+  /** This worker holds as many commands open as it may hold. */
+  readonly overloaded: boolean;
+}
+
+/** Events that may follow (none: already so), or a refusal, which is an answer. */
+export type Answer =
+  | { readonly is: "events"; readonly events: readonly DomainEvent[] }
+  | { readonly is: "refused"; readonly code: ErrorCode; readonly detail?: string };
+
+/** Who runs the effect of an active state. */
+export interface Running {
+  readonly owner: string;
+  /** Whether it runs here, in this process, and for this very attempt. */
+  readonly here: boolean;
+}
+
+export type TakeoverReason = "lease_redelivered" | "owner_gone";
+
+/** One actor in memory. It begins inert: it folds, and no effect starts before `wake`. */
+export interface Instance {
+  /** Applies a commit as a whole. Throws `ForbiddenEvent` when the machine does not allow it. */
+  fold(commit: Commit): void;
+  /** Starts the effects of the active states, and from now on those of every state entered. */
+  wake(): void;
+  readonly awake: boolean;
+  /**
+   * Decides; every event it answers may follow the one before. A decision that ends a running
+   * effect freezes it: after a failed append call `thaw`. Throws `AppError("unavailable")`.
+   */
+  decide(command: NamedCommand, asking: Asking): Promise<Answer>;
+  thaw(): void;
+  /** Whether the message of a command is held open, and for which kind of turn. */
+  leaseOf(command: string): "running" | "queued" | "none";
+  running(): Running | null;
+  /** The command by which this worker takes a running effect over; null when nothing runs. */
+  takeover(reason: TakeoverReason): NamedCommand | null;
+  /** Stops an effect of ours that the state, loaded anew, no longer names. */
+  dropStale(): void;
+  /** Leaves memory, but lets a running effect go on: it is found again after a reload. */
+  detach(): void;
+  /** Leaves memory and stops its effects. */
+  stop(): void;
+}
+
+/** Takes what an effect reports to its own actor; resolves when it was decided on or dropped. */
+export type SendReport = (ref: ActorRef, report: NamedCommand) => Promise<void>;
+
+export interface Kind {
+  /** A new inert instance that has folded nothing. */
+  create(ref: ActorRef): Instance;
+  /** Effects that run here now. */
+  effects(): number;
+}
+
+export type MakeKind = (ports: Ports, send: SendReport) => Kind;
+
+/** The log holds an event that the machine does not allow there. */
+export class ForbiddenEvent extends Error {
+  constructor(ref: ActorRef, type: string, sequence: number) {
+    super(`${type} at EVENTS sequence ${sequence} may not follow in ${ref.kind} ${ref.id}`);
+    this.name = "ForbiddenEvent";
+  }
+}
