@@ -1,0 +1,196 @@
+/** A whole worker on a real nats-server and a scripted provider, and somebody who talks to it. */
+import { createHost, type Host } from "../../actors/host.ts";
+import { createModels, type ModelRegistry } from "../../models/registry.ts";
+import { extractTitle } from "../../models/titler.ts";
+import type { CommandData, PublicCommandName, Reply } from "../../schemas/commands.ts";
+import type { Commit } from "../../schemas/commit.ts";
+import { empty_head } from "../../schemas/commit.ts";
+import type { DomainEvent, EventData, EventType } from "../../schemas/events.ts";
+import { type ActorRef, type By, systemClock, systemIds } from "../../schemas/ids.ts";
+import type { TokenFrame } from "../../schemas/tokens.ts";
+import { commandPublisher } from "../../streams/commands.ts";
+import { ensureConsumers } from "../../streams/consumers.ts";
+import { followCommits } from "../../streams/live.ts";
+import { consumeCommands, type CommandQueue } from "../../streams/queue.ts";
+import { openReplies, replyPort } from "../../streams/replies.ts";
+import { textPort } from "../../streams/texts.ts";
+import { followTokens, tokenPort } from "../../streams/tokens.ts";
+import { joinWorkers, type Workers } from "../../streams/workers.ts";
+import { all, newRef, partitions, secret, startSystem, type System } from "../streams/system.ts";
+import { type ModelServer, startModelServer } from "../support/model-server.ts";
+
+export interface Worker {
+  readonly id: string;
+  readonly host: Host;
+  readonly queue: CommandQueue;
+  readonly workers: Workers;
+  readonly problems: string[];
+  /** Ends in order; what it held is given back. */
+  stop(drain_ms?: number): Promise<void>;
+  /** Ends as a crash would: its connection is gone, nothing is given back. */
+  crash(): Promise<void>;
+}
+
+export interface World {
+  readonly system: System;
+  readonly provider: ModelServer;
+  worker(): Promise<Worker>;
+  /** Somebody who talks to one conversation, a new one when none is named. */
+  talk(options?: { ref?: ActorRef; user?: string }): Promise<Talk>;
+  stop(): Promise<void>;
+}
+
+export interface Talk {
+  readonly ref: ActorRef;
+  /** Commits as they came over the live lane. */
+  readonly commits: readonly Commit[];
+  readonly frames: readonly TokenFrame[];
+  command<N extends PublicCommandName>(name: N, data: CommandData<N>, id?: string): Promise<Reply>;
+  /** Sends without waiting for the answer. */
+  publish<N extends PublicCommandName>(name: N, data: CommandData<N>, id?: string): Promise<string>;
+  /** The first event of a type that was not returned before, now or later. */
+  event<T extends EventType>(type: T): Promise<EventData<T>>;
+  /** Resolves when so many frames have come. */
+  framesSeen(count: number): Promise<void>;
+  /** All events in the log. */
+  log(): Promise<DomainEvent[]>;
+}
+
+export async function startWorld(): Promise<World> {
+  const system = await startSystem();
+  await ensureConsumers(system.streams, partitions);
+  const provider = await startModelServer({ tokens: 5 });
+  const ends: (() => Promise<void>)[] = [];
+
+  const worker = async (): Promise<Worker> => {
+    const { streams, vault, log } = await system.client();
+    const models: ModelRegistry = createModels({
+      openai: { apiKey: "test", baseUrl: provider.url, model: "scripted" },
+      clock: systemClock,
+    });
+    await models.listed();
+    const workers = await joinWorkers(streams, { id: systemIds(), clock: systemClock });
+    const problems: string[] = [];
+    const report = ({ what, error }: { what: string; error?: unknown }): void => {
+      problems.push(`${what}: ${String(error)}`);
+    };
+    const host = createHost({
+      log,
+      texts: textPort(log),
+      tokens: tokenPort(streams, log),
+      workers,
+      content: { erase: (ref) => vault.erase(ref) },
+      replies: replyPort(streams),
+      models,
+      title: extractTitle,
+      clock: systemClock,
+      ids: systemIds,
+      report,
+    });
+    const queue = consumeCommands({
+      ...{ streams, secret, worker: workers, partitions, inbox: host, report },
+    });
+    let over = false;
+    const stop = async (drain_ms = 0): Promise<void> => {
+      if (over) return;
+      over = true;
+      await host.drain(drain_ms);
+      await queue.stop();
+      await workers.leave();
+      await models.close();
+    };
+    ends.push(stop);
+    const crash = async (): Promise<void> => {
+      over = true;
+      await streams.nc.close();
+      await host.drain(0);
+      await models.close();
+    };
+    return { id: workers.id, host, queue, workers, problems, stop, crash };
+  };
+
+  const talk: World["talk"] = async ({ ref = newRef(), user = "ann" } = {}) => {
+    const { streams, vault, log } = system;
+    const publisher = commandPublisher(streams, secret);
+    const replies = openReplies(streams, systemIds());
+    const by: By = { type: "user", id: user };
+    const commits: Commit[] = [];
+    const frames: TokenFrame[] = [];
+    const waiting = new Set<() => void>();
+    const wake = (): void => {
+      for (const call of [...waiting]) call();
+    };
+    const until = (holds: () => boolean): Promise<void> =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          if (!holds()) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        look();
+      });
+    const live = followCommits(streams, vault, ref, (commit) => {
+      commits.push(commit);
+      wake();
+    });
+    const tokens = followTokens(streams, ref, (frame) => {
+      frames.push(frame);
+      wake();
+    });
+    await Promise.all([live.ready, tokens.ready]);
+    ends.push(async () => {
+      live.stop();
+      tokens.stop();
+      replies.stop();
+    });
+    const returned = new Set<DomainEvent>();
+    const publish: Talk["publish"] = async (name, data, id = systemIds()) => {
+      const reply = replies.subject(ref.tenant);
+      await publisher.publish({ ref, name, id, data, by, reply, traceparent: null });
+      return id;
+    };
+    return {
+      ref,
+      commits,
+      frames,
+      publish,
+      async command(name, data, id = systemIds()) {
+        const answered = new Promise<Reply>((resolve) => {
+          const end = replies.on(id, (reply) => {
+            end();
+            resolve(reply);
+          });
+        });
+        await publish(name, data, id);
+        return answered;
+      },
+      async event(type) {
+        const find = (): DomainEvent | undefined =>
+          commits
+            .flatMap(({ events }) => events)
+            .find((event) => event.type === type && !returned.has(event));
+        await until(() => find() !== undefined);
+        const found = find();
+        if (found === undefined) throw new Error(`no ${type}`);
+        returned.add(found);
+        // Found by its type, so its data is that type's.
+        return found.data as never;
+      },
+      framesSeen: (count) => until(() => frames.length >= count),
+      log: async () => (await all(log.read(ref, empty_head))).flatMap(({ events }) => events),
+    };
+  };
+
+  return {
+    system,
+    provider,
+    worker,
+    talk,
+    async stop() {
+      for (const end of ends.reverse()) await end();
+      await provider.close();
+      await system.stop();
+    },
+  };
+}
