@@ -37,13 +37,16 @@ export function createHost(ports: Ports): Host {
   let draining: (() => void) | null = null;
   let ended = false;
 
-  const kind = conversationKind(ports, (ref, command) => {
-    const resident = residents.get(refKey(ref));
-    if (resident === undefined) return Promise.resolve();
-    return new Promise((done) => {
-      idle.delete(resident);
-      resident.offer({ is: "report", id: ports.ids(), command, done });
-    });
+  const kind = conversationKind(ports, {
+    report(ref, command) {
+      const resident = residents.get(refKey(ref));
+      if (resident === undefined) return Promise.resolve();
+      return new Promise((done) => {
+        idle.delete(resident);
+        resident.offer({ is: "report", id: ports.ids(), command, done });
+      });
+    },
+    refresh: (ref) => void residents.get(refKey(ref))?.offer({ is: "refresh" }),
   });
 
   const forget = (resident: Resident): void => {

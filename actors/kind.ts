@@ -7,7 +7,6 @@ import type { Commit } from "../schemas/commit.ts";
 import type { ErrorCode } from "../schemas/errors.ts";
 import type { DomainEvent } from "../schemas/events.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
-import type { Ports } from "./ports.ts";
 
 /** What the host tells a decision beside the command. */
 export interface Asking {
@@ -59,8 +58,13 @@ export interface Instance {
   stop(): void;
 }
 
-/** Takes what an effect reports to its own actor; resolves when it was decided on or dropped. */
-export type SendReport = (ref: ActorRef, report: NamedCommand) => Promise<void>;
+/** The way from an effect to its own actor. */
+export interface Mailboxes {
+  /** Takes a report; resolves when it was decided on or dropped. */
+  report(ref: ActorRef, report: NamedCommand): Promise<void>;
+  /** Something beside the log has changed: leases are looked at again. */
+  refresh(ref: ActorRef): void;
+}
 
 export interface Kind {
   /** A new inert instance that has folded nothing. */
@@ -68,8 +72,6 @@ export interface Kind {
   /** Effects that run here now. */
   effects(): number;
 }
-
-export type MakeKind = (ports: Ports, send: SendReport) => Kind;
 
 /** The log holds an event that the machine does not allow there. */
 export class ForbiddenEvent extends Error {

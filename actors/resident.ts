@@ -1,22 +1,15 @@
 /**
- * One actor in memory: its mailbox, its line of commits, and the messages that it holds open. One
- * item at a time is decided on, appended and applied; a lost append loads the actor anew and decides
- * again. A command counts once, by its id (I2); its message leaves the queue only when its outcome
- * is in the log or answered (I1), and, while its turn runs or waits, when that turn ends.
+ * One actor in memory: its mailbox and the messages that it holds open. One item at a time is decided
+ * on. A message leaves the queue only when its outcome is in the log or answered (I1), and, while its
+ * turn runs or waits, when that turn ends; the stream itself is the failure detector (I7).
  */
 import type { NamedCommand, Reply } from "../schemas/commands.ts";
-import {
-  type Commit,
-  type CommitDraft,
-  empty_head,
-  type Head,
-  lastRevision,
-} from "../schemas/commit.ts";
 import { AppError, errorBody } from "../schemas/errors.ts";
-import type { ActorRef, By } from "../schemas/ids.ts";
+import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import type { Asking, Instance, Kind, TakeoverReason } from "./kind.ts";
+import type { Instance, Kind, TakeoverReason } from "./kind.ts";
 import { Leases } from "./leases.ts";
+import { Line, type Outcome } from "./line.ts";
 import type { Delivery, Ports } from "./ports.ts";
 
 /** What waits in a mailbox. `refresh` reads what others have appended. */
@@ -44,33 +37,14 @@ export interface Surroundings {
   onBroken(resident: Resident): void;
 }
 
-interface Place {
-  readonly revision: number;
-  readonly sequence: number;
-}
-
-interface Loaded {
-  readonly instance: Instance;
-  head: Head;
-  /** Every command that made a commit, and where. */
-  readonly commits: Map<string, Place>;
-}
-
-type Outcome =
-  | { readonly is: "done" | "repeat"; readonly at: Place }
-  | { readonly is: "refused"; readonly error: AppError };
-
-/** The actor left this worker while something was on its way. */
-class Left extends Error {}
-
 export class Resident {
   readonly ref: ActorRef;
-  readonly #around: Surroundings;
-  readonly #mailbox: Item[] = [];
   readonly leases: Leases;
   /** Where its last command came from. */
   partition: number;
-  #loaded: Loaded | null = null;
+  readonly #around: Surroundings;
+  readonly #line: Line;
+  readonly #mailbox: Item[] = [];
   #working = false;
   #left = false;
 
@@ -79,6 +53,9 @@ export class Resident {
     this.partition = partition;
     this.#around = around;
     this.leases = new Leases((held, change) => around.onHeld(held, change));
+    this.#line = new Line(ref, around.ports, around.kind, (instance) =>
+      this.leases.release((command) => instance.leaseOf(command) === "none"),
+    );
   }
 
   /** False when the mailbox is full. A message that is delivered again replaces its old handle. */
@@ -109,20 +86,19 @@ export class Resident {
   /** Whether it may leave memory without anything being lost. */
   get idle(): boolean {
     return (
-      !this.#working && this.leases.size === 0 && this.#loaded?.instance.running()?.here !== true
+      !this.#working && this.leases.size === 0 && this.#line.instance?.running()?.here !== true
     );
   }
 
   /** Whether it waits for what another worker does. */
   get follows(): boolean {
-    return this.leases.size > 0 && this.#loaded?.instance.awake === false;
+    return this.leases.size > 0 && this.#line.instance?.awake !== true;
   }
 
   /** Leaves this worker: effects stop, nothing is answered any more, handles are not touched. */
   leave(): void {
     this.#left = true;
-    this.#loaded?.instance.stop();
-    this.#loaded = null;
+    this.#line.leave();
     this.leases.leave();
     for (const item of this.#mailbox.splice(0)) if (item.is === "report") item.done();
   }
@@ -144,24 +120,22 @@ export class Resident {
   }
 
   async #handle(item: Item): Promise<void> {
-    const { ports } = this.#around;
-    if (item.is === "refresh") {
-      const loaded = await this.#load();
-      // An actor whose effects run here learns of what others appended by losing an append.
-      if (!loaded.instance.awake) await this.#read(loaded);
-      await this.#recover(loaded);
-      return;
+    switch (item.is) {
+      case "refresh":
+        return this.#recover(await this.#line.refresh());
+      case "report": {
+        const outcome = await this.#inside(item.command, item.id);
+        if (outcome.is === "refused") throw outcome.error;
+        return undefined;
+      }
+      case "delivery": {
+        const { id, command, by, traceparent, partition } = item.delivery;
+        await this.#recover(await this.#line.load());
+        const overloaded = (): boolean => this.#around.overloaded(partition);
+        const outcome = await this.#line.commit({ command, id, by, traceparent, overloaded });
+        return this.#settle(item.delivery, outcome);
+      }
     }
-    if (item.is === "report") {
-      const by: By = { type: "system", id: ports.workers.id };
-      const outcome = await this.#commit(item.command, item.id, by, null, null);
-      if (outcome.is === "refused") throw outcome.error;
-      return;
-    }
-    const { id, command, by, traceparent, partition } = item.delivery;
-    await this.#recover(await this.#load());
-    const outcome = await this.#commit(command, id, by, traceparent, partition);
-    await this.#settle(item.delivery, outcome);
   }
 
   /** Answers a command's sender, then acknowledges its message or holds it as a lease. */
@@ -172,14 +146,14 @@ export class Resident {
         ? { command, ok: false, error: outcome.error.body() }
         : { command, ok: true, ...outcome.at };
     if (reply !== null) this.#around.ports.replies.answer(reply, answer);
-    const { instance } = await this.#load();
+    const instance = await this.#line.load();
     const lease = outcome.is === "refused" ? "none" : instance.leaseOf(command);
     if (lease === "none") {
       delivery.ack();
       return;
     }
     this.leases.hold(delivery);
-    // The stream is the failure detector: whoever held this message for the turn does no longer.
+    // Whoever held this message for the running turn does so no longer.
     const again = outcome.is === "repeat" && delivery.deliveries > 1;
     if (lease === "running" && again && instance.running()?.here === false) {
       await this.#takeOver(instance, "lease_redelivered");
@@ -187,7 +161,7 @@ export class Resident {
   }
 
   /** A running turn that nobody runs any more is taken over. */
-  async #recover({ instance }: Loaded): Promise<void> {
+  async #recover(instance: Instance): Promise<void> {
     const { workers } = this.#around.ports;
     const running = instance.running();
     if (running === null || running.here) return;
@@ -198,136 +172,14 @@ export class Resident {
   }
 
   async #takeOver(instance: Instance, reason: TakeoverReason): Promise<void> {
-    const { ports } = this.#around;
     const command = instance.takeover(reason);
-    if (command === null) return;
-    const by: By = { type: "system", id: ports.workers.id };
-    await this.#commit(command, ports.ids(), by, null, null);
+    if (command !== null) await this.#inside(command, this.#around.ports.ids());
   }
 
-  /** Decides and appends, again after every lost append; `partition` is that of a delivery. */
-  async #commit(
-    command: NamedCommand,
-    id: string,
-    by: By,
-    traceparent: string | null,
-    partition: number | null,
-  ): Promise<Outcome> {
-    const { ports, overloaded } = this.#around;
-    let fresh = false;
-    for (let tries = 0; tries < limits.append_attempts_max; tries++) {
-      if (tries > 0) await this.#pause(limits.append_backoff_ms[tries] ?? 0);
-      const loaded = await this.#load();
-      const known = loaded.commits.get(id);
-      if (known !== undefined) return { is: "repeat", at: known };
-      const asking: Asking = {
-        ...{ id, by },
-        full: loaded.commits.size >= limits.commits_per_actor_max,
-        overloaded: partition !== null && overloaded(partition),
-      };
-      const answer = await this.#here(loaded.instance.decide(command, asking));
-      if (!fresh && (answer.is === "refused" || answer.events.length === 0)) {
-        // No append will tell us that others went on in the meantime, and a wrong refusal of a
-        // command that is in their log would end the lease of a running turn.
-        fresh = true;
-        if (await this.#moved(loaded)) continue;
-      }
-      if (answer.is === "refused") {
-        return { is: "refused", error: new AppError(answer.code, answer.detail) };
-      }
-      if (answer.events.length === 0) return { is: "done", at: placeOf(loaded.head) };
-      const draft: CommitDraft = {
-        ...{ ref: this.ref, commit: ports.ids(), command: id, by, traceparent },
-        at: new Date(ports.clock.now()).toISOString(),
-        events: answer.events,
-      };
-      const appended = await this.#append(loaded, draft);
-      if (appended === null) continue;
-      if (appended instanceof AppError) return { is: "refused", error: appended };
-      this.#apply(loaded, { ...draft, ...following(loaded.head, appended), erased: false });
-      return { is: "done", at: placeOf(appended) };
-    }
-    throw new AppError("unavailable", "Too many others write to this actor at once.");
-  }
-
-  /** The new head; null after a lost append; an error that is an answer to the sender. */
-  async #append({ instance, head }: Loaded, draft: CommitDraft): Promise<Head | AppError | null> {
-    try {
-      const appended = await this.#here(this.#around.ports.log.append(draft, head));
-      if (appended.ok) return appended.head;
-      instance.thaw();
-      this.#unload();
-      return null;
-    } catch (error) {
-      if (!(error instanceof AppError && error.code === "too_large")) throw error;
-      instance.thaw();
-      return error;
-    }
-  }
-
-  #apply(loaded: Loaded, commit: Commit): void {
-    const { instance } = loaded;
-    instance.fold(commit);
-    loaded.head = { revision: lastRevision(commit), sequence: commit.sequence, hash: commit.hash };
-    loaded.commits.set(commit.command, placeOf(loaded.head));
-    // Winning the append of a start is the right to run it.
-    const running = instance.running();
-    if (running === null || running.owner === this.#around.ports.workers.id) instance.wake();
-    this.leases.release((command) => instance.leaseOf(command) === "none");
-  }
-
-  async #load(): Promise<Loaded> {
-    if (this.#loaded !== null) return this.#loaded;
-    const instance = this.#around.kind.create(this.ref);
-    const loaded: Loaded = { instance, head: empty_head, commits: new Map() };
-    await this.#read(loaded);
-    this.#loaded = loaded;
-    return loaded;
-  }
-
-  /** Folds what the log holds behind what was folded, inert; then wakes what may run here. */
-  async #read(loaded: Loaded): Promise<void> {
-    const { instance } = loaded;
-    const { log } = this.#around.ports;
-    const commits = log.read(this.ref, loaded.head)[Symbol.asyncIterator]();
-    for (;;) {
-      const { done, value } = await this.#here(commits.next());
-      if (done === true) break;
-      instance.fold(value);
-      loaded.head = { revision: lastRevision(value), sequence: value.sequence, hash: value.hash };
-      loaded.commits.set(value.command, placeOf(loaded.head));
-    }
-    instance.dropStale();
-    const running = instance.running();
-    if (running === null || running.here) instance.wake();
-    this.leases.release((command) => instance.leaseOf(command) === "none");
-  }
-
-  /** Whether the log goes on behind what was folded; then the actor must be loaded anew. */
-  async #moved({ head }: Loaded): Promise<boolean> {
-    const commits = this.#around.ports.log.read(this.ref, head)[Symbol.asyncIterator]();
-    const { done } = await this.#here(commits.next());
-    if (done === true) return false;
-    await commits.return?.();
-    this.#unload();
-    return true;
-  }
-
-  #unload(): void {
-    this.#loaded?.instance.detach();
-    this.#loaded = null;
-  }
-
-  /** The value, unless the actor has left in the meantime. */
-  async #here<T>(promise: Promise<T>): Promise<T> {
-    const value = await promise;
-    if (this.#left) throw new Left();
-    return value;
-  }
-
-  #pause(ms: number): Promise<void> {
-    const { clock } = this.#around.ports;
-    return this.#here(new Promise((resolve) => void clock.after(ms, resolve)));
+  /** A command of this worker's own. */
+  #inside(command: NamedCommand, id: string): Promise<Outcome> {
+    const by = { type: "system" as const, id: this.#around.ports.workers.id };
+    return this.#line.commit({ command, id, by, traceparent: null, overloaded: () => false });
   }
 
   /**
@@ -339,12 +191,11 @@ export class Resident {
     const { ports, onBroken } = this.#around;
     const away = error instanceof AppError && error.code === "unavailable";
     if (!away) ports.report({ what: "an actor could not decide", ref: this.ref, error });
-    this.#loaded?.instance.thaw();
-    const known = (id: string): boolean => this.#loaded?.commits.has(id) === true;
+    this.#line.instance?.thaw();
     if (item.is === "delivery") {
       const { delivery } = item;
       const { deliveries, reply, id: command } = delivery;
-      if (away || known(command) || deliveries < limits.deliveries_max) {
+      if (away || this.#line.has(command) || deliveries < limits.deliveries_max) {
         delivery.nak(limits.redelivery_ms[deliveries - 1] ?? limits.redelivery_ms[2]);
       } else {
         const answer: Reply = { command, ok: false, error: errorBody("command_dead") };
@@ -352,12 +203,12 @@ export class Resident {
         delivery.dead("command_dead", reasonOf(error));
       }
       // What is in memory may be what is wrong; a running answer is found again after a reload.
-      if (!away) this.#unload();
+      if (!away) this.#line.unload();
       return "over";
     }
     if (away) {
       if (item.is === "refresh") return "over";
-      await this.#pause(limits.runner_backoff_ms).catch(() => undefined);
+      await this.#line.pause(limits.runner_backoff_ms).catch(() => undefined);
       return "again";
     }
     if (item.is === "report") item.done();
@@ -365,15 +216,6 @@ export class Resident {
     return "over";
   }
 }
-
-const placeOf = ({ revision, sequence }: Head): Place => ({ revision, sequence });
-
-const following = (before: Head, { sequence, hash }: Head) => ({
-  revision: before.revision + 1,
-  prev: before.hash,
-  sequence,
-  hash,
-});
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : String(error);

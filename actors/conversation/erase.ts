@@ -3,10 +3,11 @@ import type { ActorRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Ports } from "../ports.ts";
 
-/** Starts; the result ends it. */
+/** Starts; `onErased` is called once it has succeeded. The result ends it. */
 export function startErase(
   { content, clock, report }: Pick<Ports, "content" | "clock" | "report">,
   ref: ActorRef,
+  onErased: () => void,
 ): () => void {
   let stopped = false;
   let cancel = (): void => undefined;
@@ -16,9 +17,10 @@ export function startErase(
     if (stopped) return;
     try {
       await content.erase(ref);
+      if (!stopped) onErased();
     } catch (error) {
-      report({ what: "a content key could not be erased yet", ref, error });
       if (stopped) return;
+      report({ what: "a content key could not be erased yet", ref, error });
       const next_ms = Math.min(2 * wait_ms, limits.runner_backoff_ms_max);
       cancel = clock.after(wait_ms, () => void erase(next_ms));
     }

@@ -21,7 +21,7 @@ import {
   ForbiddenEvent,
   type Instance,
   type Kind,
-  type SendReport,
+  type Mailboxes,
   type TakeoverReason,
 } from "../kind.ts";
 import type { Ports } from "../ports.ts";
@@ -48,12 +48,15 @@ interface Parts {
   readonly ports: Ports;
   readonly live: Machine;
   readonly writing: Map<string, Writing>;
+  /** Deleted conversations whose content is erased. */
+  readonly erased: Set<string>;
   /** While it holds, an XState actor that stops leaves its run alone. */
   readonly keeping: { runs: boolean };
 }
 
-export function conversationKind(ports: Ports, send: SendReport): Kind {
+export function conversationKind(ports: Ports, mailboxes: Mailboxes): Kind {
   const writing = new Map<string, Writing>();
+  const erased = new Set<string>();
   const keeping = { runs: false };
 
   const generate = (input: TurnInput): (() => void) => {
@@ -63,7 +66,7 @@ export function conversationKind(ports: Ports, send: SendReport): Kind {
     let run = before?.run;
     if (before === undefined || before.turn !== turn || before.attempt !== attempt) {
       before?.run.stop();
-      run = startRun(ports, input, (report) => send(ref, report));
+      run = startRun(ports, input, (report) => mailboxes.report(ref, report));
       writing.set(key, { turn, attempt, run });
     }
     return () => {
@@ -72,18 +75,28 @@ export function conversationKind(ports: Ports, send: SendReport): Kind {
       if (writing.get(key)?.run === run) writing.delete(key);
     };
   };
+  const erase = ({ ref }: EraseInput): (() => void) => {
+    const stop = startErase(ports, ref, () => {
+      erased.add(refKey(ref));
+      mailboxes.refresh(ref);
+    });
+    return () => {
+      stop();
+      erased.delete(refKey(ref));
+    };
+  };
   // Provided once: every `provide` builds the whole tree of states anew.
   const live = conversationMachine.provide({
     actors: {
       generate: fromCallback<EventObject, TurnInput>(({ input }) => generate(input)),
-      erase: fromCallback<EventObject, EraseInput>(({ input }) => startErase(ports, input.ref)),
+      erase: fromCallback<EventObject, EraseInput>(({ input }) => erase(input)),
     },
   });
-  const parts = { ports, live, writing, keeping };
+  const parts = { ports, live, writing, erased, keeping };
   return { create: (ref) => createInstance(parts, ref), effects: () => writing.size };
 }
 
-function createInstance({ ports, live, writing, keeping }: Parts, ref: ActorRef): Instance {
+function createInstance({ ports, live, writing, erased, keeping }: Parts, ref: ActorRef): Instance {
   const key = refKey(ref);
   let actor = started(createActor(conversationMachine, { input: { ref } }));
   let awake = false;
@@ -153,7 +166,11 @@ function createInstance({ ports, live, writing, keeping }: Parts, ref: ActorRef)
     thaw() {
       current()?.thaw();
     },
-    leaseOf: (command) => leaseOf(actor.getSnapshot().context, command),
+    leaseOf(command) {
+      const { context } = actor.getSnapshot();
+      if (context.deletedBy === command && !erased.has(key)) return "running";
+      return leaseOf(context, command);
+    },
     running() {
       const { running } = actor.getSnapshot().context;
       return running === null ? null : { owner: running.owner, here: current() !== null };

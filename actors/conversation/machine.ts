@@ -88,7 +88,11 @@ export const conversationMachine = setup({
           on: {
             "turn.started": { guard: "isNextTurn", target: "turn", actions: "evolve" },
             "conversation.archived": { guard: "nothingWaits", target: "#conversation.archived" },
-            "conversation.deleted": { guard: "nothingWaits", target: "#conversation.deleted" },
+            "conversation.deleted": {
+              guard: "nothingWaits",
+              target: "#conversation.deleted",
+              actions: "evolve",
+            },
           },
         },
         turn: {

@@ -49,6 +49,8 @@ export interface ConversationState {
   readonly head: string | null;
   readonly running: RunningTurn | null;
   readonly queue: readonly QueuedTurn[];
+  /** The command whose message is held open until the content is erased. */
+  readonly deletedBy: string | null;
 }
 
 /** An event as the machine takes it: with its place in the log and the command that made it. */
@@ -71,6 +73,7 @@ export const initialState = (ref: ActorRef): ConversationState => ({
   head: null,
   running: null,
   queue: [],
+  deletedBy: null,
 });
 
 /** The state after an event that the machine has allowed. */
@@ -88,9 +91,10 @@ export function evolve(state: ConversationState, event: ConversationEvent): Conv
     }
     case "conversation.archived":
     case "conversation.restored":
-    case "conversation.deleted":
     case "model.attempted":
       return state;
+    case "conversation.deleted":
+      return { ...state, deletedBy: event.command };
     case "message.added": {
       const { message, parent, role } = event.data;
       const node = { parent, role, sequence: event.sequence };

@@ -90,7 +90,10 @@ test("interrupt ends the running answer and all that wait, and begins at once", 
   expect(await talk.event("turn.cancelled")).toMatchObject({ reason: "interrupted", attempt: 0 });
   await talk.event("turn.completed");
   await world.provider.whenAborted(1);
-  expect(world.provider.requests.map(({ message }) => message)).toEqual(["first [[gate]]", "third"]);
+  expect(world.provider.requests.map(({ message }) => message)).toEqual([
+    "first [[gate]]",
+    "third",
+  ]);
 });
 
 test("reject and a full queue are answers, not failures", async () => {
@@ -119,11 +122,9 @@ test("regenerate and edit make branches; nothing is overwritten", async () => {
   expect(second.message).not.toBe(first.message);
   await talk.command("edit", { message: question, text: "better question" });
   await talk.event("turn.completed");
-  expect(world.provider.requests.map(({ body }) => body.messages.map(({ content }) => content))).toEqual([
-    ["question"],
-    ["question"],
-    ["better question"],
-  ]);
+  expect(
+    world.provider.requests.map(({ body }) => body.messages.map(({ content }) => content)),
+  ).toEqual([["question"], ["question"], ["better question"]]);
 });
 
 test("I10: a stranger's command is answered as if nothing were there", async () => {
@@ -156,7 +157,7 @@ test("a deleted conversation refuses everything but its deletion, and its conten
 
 test("a provider that fails before its first token is asked again, and each call is on the bill", async () => {
   const talk = await world.talk();
-  world.provider.script({ fault: "500" });
+  world.provider.script({ fault: 500 });
   await talk.command("send", { text: "go" });
   expect(await talk.event("model.attempted")).toMatchObject({ outcome: "failed" });
   expect(await talk.event("model.attempted")).toMatchObject({ outcome: "completed" });

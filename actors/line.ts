@@ -1,0 +1,207 @@
+/**
+ * One actor's line of commits, as this worker knows it: folded from the log, decided on, appended to.
+ * A lost append means that another went on: the actor is loaded anew and decides again (I3). A command
+ * that is in the line takes no second effect (I2). State always comes from stored commits (I4).
+ */
+import type { NamedCommand } from "../schemas/commands.ts";
+import { type Commit, type CommitDraft, empty_head, type Head, headOf } from "../schemas/commit.ts";
+import { AppError } from "../schemas/errors.ts";
+import type { ActorRef, By } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
+import type { Instance, Kind } from "./kind.ts";
+import type { Ports } from "./ports.ts";
+
+/** The last revision and the EVENTS sequence of a commit. */
+export interface Place {
+  readonly revision: number;
+  readonly sequence: number;
+}
+
+/** What came of a command. `done` without a commit names where the line ended. */
+export type Outcome =
+  | { readonly is: "done" | "repeat"; readonly at: Place }
+  | { readonly is: "refused"; readonly error: AppError };
+
+export interface Order {
+  readonly command: NamedCommand;
+  readonly id: string;
+  readonly by: By;
+  readonly traceparent: string | null;
+  /** Whether this worker has room for one more turn. */
+  readonly overloaded: () => boolean;
+}
+
+/** The actor left this worker while something was on its way. */
+export class Left extends Error {}
+
+interface Loaded {
+  readonly instance: Instance;
+  head: Head;
+  /** Every command that made a commit, and where. */
+  readonly commits: Map<string, Place>;
+}
+
+export class Line {
+  readonly #ref: ActorRef;
+  readonly #ports: Ports;
+  readonly #kind: Kind;
+  readonly #onFolded: (instance: Instance) => void;
+  #loaded: Loaded | null = null;
+  #left = false;
+
+  /** `onFolded` is called after everything that changed the state. */
+  constructor(ref: ActorRef, ports: Ports, kind: Kind, onFolded: (instance: Instance) => void) {
+    this.#ref = ref;
+    this.#ports = ports;
+    this.#kind = kind;
+    this.#onFolded = onFolded;
+  }
+
+  /** Null while it is not in memory. */
+  get instance(): Instance | null {
+    return this.#loaded?.instance ?? null;
+  }
+
+  has(command: string): boolean {
+    return this.#loaded?.commits.has(command) === true;
+  }
+
+  /** Loads it when it is not in memory. Throws `AppError("unavailable")`, `Left`. */
+  async load(): Promise<Instance> {
+    return (await this.#load()).instance;
+  }
+
+  /** Reads what others have appended; one that is awake learns of that by losing an append. */
+  async refresh(): Promise<Instance> {
+    const loaded = await this.#load();
+    if (!loaded.instance.awake) await this.#read(loaded);
+    this.#onFolded(loaded.instance);
+    return loaded.instance;
+  }
+
+  /** Decides and appends. Throws `AppError("unavailable")` when nothing was decided, and `Left`. */
+  async commit(order: Order): Promise<Outcome> {
+    const { command, id, by, traceparent } = order;
+    let fresh = false;
+    for (let tries = 0; tries < limits.append_attempts_max; tries++) {
+      if (tries > 0) await this.pause(limits.append_backoff_ms[tries] ?? 0);
+      const loaded = await this.#load();
+      const known = loaded.commits.get(id);
+      if (known !== undefined) return { is: "repeat", at: known };
+      const full = loaded.commits.size >= limits.commits_per_actor_max;
+      const asking = { id, by, full, overloaded: order.overloaded() };
+      const answer = await this.here(loaded.instance.decide(command, asking));
+      if (!fresh && (answer.is === "refused" || answer.events.length === 0)) {
+        // No append will tell us that others went on in the meantime, and a wrong refusal of a
+        // command that is in their log would end the lease of a running turn.
+        fresh = true;
+        if (await this.#moved(loaded)) continue;
+      }
+      if (answer.is === "refused") {
+        return { is: "refused", error: new AppError(answer.code, answer.detail) };
+      }
+      if (answer.events.length === 0) return { is: "done", at: placeOf(loaded.head) };
+      const draft: CommitDraft = {
+        ...{ ref: this.#ref, commit: this.#ports.ids(), command: id, by, traceparent },
+        at: new Date(this.#ports.clock.now()).toISOString(),
+        events: answer.events,
+      };
+      const appended = await this.#append(loaded, draft);
+      if (appended === null) continue;
+      if (appended instanceof AppError) return { is: "refused", error: appended };
+      return { is: "done", at: placeOf(appended) };
+    }
+    throw new AppError("unavailable", "Too many others write to this actor at once.");
+  }
+
+  /** Leaves memory; a running effect goes on and is found again when it is loaded anew. */
+  unload(): void {
+    this.#loaded?.instance.thaw();
+    this.#loaded?.instance.detach();
+    this.#loaded = null;
+  }
+
+  /** Leaves this worker: effects stop, and whatever is under way ends with `Left`. */
+  leave(): void {
+    this.#left = true;
+    this.#loaded?.instance.stop();
+    this.#loaded = null;
+  }
+
+  /** The value, unless the actor has left in the meantime. */
+  async here<T>(promise: Promise<T>): Promise<T> {
+    const value = await promise;
+    if (this.#left) throw new Left();
+    return value;
+  }
+
+  pause(ms: number): Promise<void> {
+    return this.here(new Promise((resolve) => void this.#ports.clock.after(ms, resolve)));
+  }
+
+  async #load(): Promise<Loaded> {
+    if (this.#loaded !== null) return this.#loaded;
+    const instance = this.#kind.create(this.#ref);
+    const loaded: Loaded = { instance, head: empty_head, commits: new Map() };
+    await this.#read(loaded);
+    this.#loaded = loaded;
+    this.#onFolded(instance);
+    return loaded;
+  }
+
+  /** Folds what the log holds behind what was folded, inert; then wakes what may run here. */
+  async #read(loaded: Loaded): Promise<void> {
+    const { instance } = loaded;
+    const commits = this.#ports.log.read(this.#ref, loaded.head)[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await this.here(commits.next());
+      if (done === true) break;
+      fold(loaded, value);
+    }
+    instance.dropStale();
+    const running = instance.running();
+    if (running === null || running.here) instance.wake();
+  }
+
+  /** Whether the log goes on behind what was folded; then the actor must be loaded anew. */
+  async #moved({ head }: Loaded): Promise<boolean> {
+    const commits = this.#ports.log.read(this.#ref, head)[Symbol.asyncIterator]();
+    const { done } = await this.here(commits.next());
+    if (done === true) return false;
+    await commits.return?.();
+    this.unload();
+    return true;
+  }
+
+  /** The new head, applied; null after a lost append; an error that is an answer to the sender. */
+  async #append(loaded: Loaded, draft: CommitDraft): Promise<Head | AppError | null> {
+    const { instance, head } = loaded;
+    try {
+      const appended = await this.here(this.#ports.log.append(draft, head));
+      if (!appended.ok) {
+        this.unload();
+        return null;
+      }
+      const { sequence, hash } = appended.head;
+      const place = { revision: head.revision + 1, prev: head.hash, sequence, hash };
+      fold(loaded, { ...draft, ...place, erased: false });
+    } catch (error) {
+      if (!(error instanceof AppError && error.code === "too_large")) throw error;
+      instance.thaw();
+      return error;
+    }
+    // Winning the append of a start is the right to run it.
+    const running = instance.running();
+    if (running === null || running.owner === this.#ports.workers.id) instance.wake();
+    this.#onFolded(instance);
+    return loaded.head;
+  }
+}
+
+function fold(loaded: Loaded, commit: Commit): void {
+  loaded.instance.fold(commit);
+  loaded.head = headOf(commit);
+  loaded.commits.set(commit.command, placeOf(loaded.head));
+}
+
+const placeOf = ({ revision, sequence }: Head): Place => ({ revision, sequence });
