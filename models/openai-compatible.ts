@@ -198,7 +198,9 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
       }
       // Once the reason is known the answer is whole, though its usage or `[DONE]` never came.
       if (!reader.done && reader.finish === null) {
-        throw failure ?? Object.assign(new Error("no end"), { code: "ended early" });
+        throw failure instanceof Error
+          ? failure
+          : Object.assign(new Error("no end"), { code: "ended early" });
       }
       keep = reader.done && failure === null;
       yield { type: "finish", finish: reader.finish ?? "stop", usage: usageOf(request, reader) };

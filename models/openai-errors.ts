@@ -31,6 +31,10 @@ interface Refusal {
   readonly code: string;
 }
 
+/** A code as text; providers send numbers, too. */
+const named = (code: unknown): string =>
+  typeof code === "string" || typeof code === "number" ? String(code) : "";
+
 /** The error object of a body, as OpenAI and its imitators write it. */
 export function refusal(body: string): Refusal {
   try {
@@ -38,7 +42,7 @@ export function refusal(body: string): Refusal {
     const error = field(parsed, "error") ?? parsed;
     const message = typeof error === "string" ? error : field(error, "message");
     const code = field(error, "code") ?? field(error, "type");
-    return { message: typeof message === "string" ? message : "", code: String(code ?? "") };
+    return { message: typeof message === "string" ? message : "", code: named(code) };
   } catch {
     return { message: "", code: "" };
   }
@@ -109,7 +113,7 @@ export function transportError(
   usage: ModelUsage | null,
 ): ModelError {
   if (error instanceof ModelError) return error;
-  const code = String(field(error, "code") ?? field(field(error, "cause"), "code") ?? "error");
+  const code = named(field(error, "code") ?? field(field(error, "cause"), "code")) || "error";
   if (started) {
     return new ModelError("model_stream_cut", `The provider's answer broke off (${code}).`, {
       retryable: true,

@@ -78,7 +78,7 @@ export function terms(text: string): string[] {
 
 /** The characters of a Chinese word, so that 书 finds 图书; [] for all else. */
 export const characters = (term: string): string[] =>
-  term.length > 1 && cjk.test(term) ? [...term].filter((one) => !stop_words.has(one)) : [];
+  term.length > 1 && cjk.test(term) ? Array.from(term).filter((one) => !stop_words.has(one)) : [];
 
 /** Everyday words of contracts and manuals, so that a question in one language finds a text in the other. */
 const glossary: readonly (readonly [zh: string, en: string])[] = [

@@ -77,7 +77,10 @@ const running = { turn: Uuid, attempt: Type.Integer({ minimum: 1 }) };
 
 export const reports = {
   /** The text since the checkpoint before. */
-  checkpoint: Type.Object({ ...running, first: Type.Integer({ minimum: 1 }), ...published }, closed),
+  checkpoint: Type.Object(
+    { ...running, first: Type.Integer({ minimum: 1 }), ...published },
+    closed,
+  ),
   /** A call failed before its first token and will be made again. */
   retry: Type.Object({ ...running, call: CallReport, code: Code, detail: Type.String() }, closed),
   complete: Type.Object(

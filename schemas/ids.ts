@@ -33,7 +33,8 @@ export const refKey = (ref: ActorRef): string => `${ref.tenant}.${ref.kind}.${re
 export const isUuid = check(Uuid).is;
 export const isTenant = check(Tenant).is;
 export const isUserId = check(UserId).is;
-export const isKind = (value: string): value is Kind => (kinds as readonly string[]).includes(value);
+export const isKind = (value: string): value is Kind =>
+  (kinds as readonly string[]).includes(value);
 
 /** Who did something. `user` is a person, `integration` a NATS client, `system` a worker. */
 export const By = Type.Object(

@@ -94,7 +94,7 @@ async function* decodeAhead(
   const decoding: (Commit | Undecodable | Promise<Commit | Undecodable>)[] = [];
   let wakeReader = (): void => undefined;
   let wakePump = (): void => undefined;
-  const pumped: { ended: boolean; error?: unknown } = { ended: false };
+  const pumped: { ended: boolean; error: Error | null } = { ended: false, error: null };
 
   const pump = async (): Promise<void> => {
     for await (const message of messages) {
@@ -107,7 +107,9 @@ async function* decodeAhead(
     }
   };
   void pump()
-    .catch((error: unknown) => (pumped.error = error))
+    .catch((error: unknown) => {
+      pumped.error = error instanceof Error ? error : new Error(String(error));
+    })
     .finally(() => {
       pumped.ended = true;
       wakeReader();
@@ -120,7 +122,7 @@ async function* decodeAhead(
         wakePump();
         yield await decoded;
       } else if (pumped.ended) {
-        if (pumped.error !== undefined) throw pumped.error;
+        if (pumped.error !== null) throw pumped.error;
         return;
       } else {
         await new Promise<void>((wake) => (wakeReader = wake));

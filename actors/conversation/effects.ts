@@ -74,7 +74,7 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
       const room = limits.answer_chars_max - writer.chars;
       writer.write(delta.text.length > room ? cut(delta.text, room) : delta.text);
       checkpoints.look();
-      if (writer.chars >= limits.answer_chars_max - 1) break;
+      if (delta.text.length > room) break;
     }
     await finishing(() => {
       ended = callReport(usage);
@@ -112,7 +112,7 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
     });
 
   const run = async (): Promise<void> => {
-    await null;
+    await Promise.resolve();
     for (let tries = 0; !signal.aborted; tries++) {
       try {
         const messages = await readPrompt(ports.texts, input);

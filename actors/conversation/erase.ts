@@ -13,7 +13,7 @@ export function startErase(
   let cancel = (): void => undefined;
   const erase = async (wait_ms: number): Promise<void> => {
     // An effect begins after the commit that started it was applied as a whole.
-    await null;
+    await Promise.resolve();
     if (stopped) return;
     try {
       await content.erase(ref);

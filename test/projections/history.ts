@@ -129,12 +129,12 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
       return [event("head.moved", { message: head })];
     }
     if (running !== null && roll < 0.45) {
-      const { turn, attempt } = running as Turn;
+      const { turn, attempt } = running;
       const some = { first: 1, seq: 2, text: text(random), frames };
       return [event("turn.checkpointed", { turn, attempt, ...some })];
     }
     if (running !== null && roll < 0.5) {
-      const one = running as Turn;
+      const one = running;
       one.attempt += 1;
       const call = { owner: "worker-2", provider: "scripted", model: "m3" };
       const { turn, attempt } = one;
