@@ -184,7 +184,9 @@ export class Line {
       }
       const { sequence, hash } = appended.head;
       const place = { revision: head.revision + 1, prev: head.hash, sequence, hash };
-      fold(loaded, { ...draft, ...place, erased: false });
+      const commit: Commit = { ...draft, ...place, erased: false };
+      fold(loaded, commit);
+      this.#ports.texts.remember(commit);
     } catch (error) {
       if (!(error instanceof AppError && error.code === "too_large")) throw error;
       instance.thaw();

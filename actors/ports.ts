@@ -35,6 +35,8 @@ export interface TextRef {
 export interface TextPort {
   /** The texts, in the order asked for; "" for one whose content was erased. */
   read(ref: ActorRef, texts: readonly TextRef[]): Promise<string[]>;
+  /** Told of every commit that this worker appended, whose texts are read back soon. */
+  remember(commit: Commit): void;
 }
 
 /** What a turn's attempt has published so far. */

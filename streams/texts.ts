@@ -22,6 +22,8 @@ export interface Texts {
    * `AppError("unavailable")`, and `not_found` when a commit does not hold the message named.
    */
   read(ref: ActorRef, texts: readonly TextRef[]): Promise<string[]>;
+  /** Keeps the texts of a commit that was just appended: they are read back soon. */
+  remember(commit: Commit): void;
 }
 
 /** Commits read at once for one path of messages. */
@@ -35,7 +37,7 @@ export function textPort(log: Pick<Log, "at">): Texts {
   const size = (text: string): number => 2 * text.length + entry_bytes;
 
   const remember = (key: string, text: string): void => {
-    if (cache.has(key) || size(text) > limits.texts_cached_bytes_max) return;
+    if (cache.has(key) || text === "" || size(text) > limits.texts_cached_bytes_max) return;
     cache.set(key, text);
     cached_bytes += size(text);
     for (const [oldest, { length }] of cache) {
@@ -46,7 +48,7 @@ export function textPort(log: Pick<Log, "at">): Texts {
   };
 
   const readOne = async (ref: ActorRef, { message, sequence }: TextRef): Promise<string> => {
-    const key = `${refKey(ref)}:${sequence}:${message}`;
+    const key = keyOf(ref, sequence, message);
     const known = cache.get(key);
     if (known !== undefined) {
       cache.delete(key);
@@ -68,6 +70,12 @@ export function textPort(log: Pick<Log, "at">): Texts {
   };
 
   return {
+    remember(commit) {
+      if (commit.erased) return;
+      for (const { message, text } of textsOf(commit)) {
+        remember(keyOf(commit.ref, commit.sequence, message), text);
+      }
+    },
     async read(ref, texts) {
       const read: string[] = [];
       for (let at = 0; at < texts.length; at += reads_max) {
@@ -79,18 +87,20 @@ export function textPort(log: Pick<Log, "at">): Texts {
   };
 }
 
-/** The text of a message in the commit that added it or ended its turn; null when it has none. */
-export function textOf(commit: Commit, message: string): string | null {
-  for (const event of commit.events) {
-    const holds = event.type === "message.added" || isEnding(event.type);
-    if (
-      holds &&
-      "text" in event.data &&
-      "message" in event.data &&
-      event.data.message === message
-    ) {
-      return event.data.text;
+const keyOf = (ref: ActorRef, sequence: number, message: string): string =>
+  `${refKey(ref)}:${sequence}:${message}`;
+
+/** The texts of messages that a commit holds: of those that it added, and of answers that it ended. */
+function* textsOf({ events }: Commit): Generator<{ message: string; text: string }> {
+  for (const { type, data } of events) {
+    if (type === "message.added" || isEnding(type)) {
+      if ("text" in data && "message" in data) yield data;
     }
   }
+}
+
+/** The text of a message in such a commit; null when it has none. */
+export function textOf(commit: Commit, message: string): string | null {
+  for (const one of textsOf(commit)) if (one.message === message) return one.text;
   return null;
 }

@@ -88,9 +88,9 @@ function vaultOf(
     }
   };
   const ask = async (name: string, making: boolean): Promise<ContentKey | null> => {
-    const found = await read(name);
-    if (found === undefined && !making) return null;
-    const key = found === undefined ? await make(name) : found;
+    // Who needs one to be made has a new actor as a rule, so making is tried first.
+    const key = making ? await make(name) : await read(name);
+    if (key === undefined) return null;
     // An erasure that we heard of in the meantime is final.
     if (cache.get(name) === null) return null;
     remember(cache, name, key);

@@ -217,9 +217,10 @@ const folded = ({ type, data }: DomainEvent, sequence: number, command: string) 
 /** What `decide` answers and the machine refuses is a bug of ours, and never reaches the log. */
 function assertAllowed(actor: Actor, events: readonly DomainEvent[], command: string): void {
   let snapshot = actor.getSnapshot();
-  for (const event of events) {
-    const [next] = transition(actor.logic, snapshot, folded(event, 0, command));
-    assert(next !== snapshot, `a decision made ${event.type}, which may not follow here`);
-    snapshot = next;
+  for (const [index, event] of events.entries()) {
+    const input = folded(event, 0, command);
+    assert(snapshot.can(input), `a decision made ${event.type}, which may not follow here`);
+    // A pure transition costs ten times what `can` does, and after the last event nobody asks.
+    if (index < events.length - 1) [snapshot] = transition(actor.logic, snapshot, input);
   }
 }
