@@ -1,7 +1,8 @@
 /** What the gateway is given by `cli/wire.ts`: it never imports an actor or a model. */
 import type { Queries } from "../projections/queries/queries.ts";
-import type { By, ActorRef, Clock, Ids } from "../schemas/ids.ts";
+import type { ActorRef, Clock, Ids } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
+import type { CommandPublisher } from "../streams/commands.ts";
 import type { Streams } from "../streams/connection.ts";
 import type { Log } from "../streams/log.ts";
 import type { Vault } from "../streams/vault.ts";
@@ -13,21 +14,6 @@ export interface Asset {
   readonly bytes: Uint8Array;
   /** A strong validator, in quotes. */
   readonly etag: string;
-}
-
-/** A command on its way to `cmd.…`. */
-export interface OutgoingCommand {
-  readonly ref: ActorRef;
-  readonly name: string;
-  readonly id: string;
-  readonly data: object;
-  readonly by: By;
-  readonly reply: string | null;
-  readonly traceparent: string | null;
-}
-/** Resolves when the command is stored (I1); throws `AppError("unavailable")` else. */
-export interface CommandPublisher {
-  publish(command: OutgoingCommand): Promise<void>;
 }
 
 /** Something that should be looked at by whoever runs this; never throws. */
