@@ -48,7 +48,11 @@ export function splitQuestion(message: string): Asked {
     const tail = text.slice(-4 * question_chars_max).split(separator);
     const last = tail.length > 1 ? (tail.at(-1) ?? "").trim() : "";
     if (last !== "" && asks(last)) {
-      return { question: clean(last), document: text.slice(0, text.lastIndexOf(last)).trim() };
+      // What stands before the question on its own line is told, not asked.
+      const own = (last.split(sentence_end).at(-1) ?? "").trim();
+      const question = asks(own) ? own : last;
+      const document = text.slice(0, text.lastIndexOf(question)).trim();
+      return { question: clean(question), document };
     }
     const head = text.slice(0, 4 * question_chars_max).split(separator);
     const first = head.length > 1 ? (head[0] ?? "").trim() : "";

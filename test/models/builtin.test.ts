@@ -139,3 +139,8 @@ test("100,000 characters leave the event loop its turns, and an abort ends the w
   setImmediate(tick);
   await expect(working).rejects.toBe(reason);
 });
+
+test("a question behind its text on the same line is found", async () => {
+  const note = "# Notes\nA durable actor keeps its state in a log. It survives a crash.";
+  expect(quotes(await talk(`${note} What survives a crash?`))).toContain("It survives a crash.");
+});
