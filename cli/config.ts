@@ -76,7 +76,10 @@ const secret = key("text, 32 characters or more", (value) => {
 const masterKey = key("32 bytes as 64 hex digits or base64", (value) => {
   const hex = /^[0-9a-fA-F]{64}$/.test(value);
   const bytes = Buffer.from(value, hex ? "hex" : "base64");
-  must(hex || (bytes.length === 32 && /^[A-Za-z0-9+/_-]{43}=?$/.test(value)), "32 bytes, written as 64 hex digits or as base64");
+  must(
+    hex || (bytes.length === 32 && /^[A-Za-z0-9+/_-]{43}=?$/.test(value)),
+    "32 bytes, written as 64 hex digits or as base64",
+  );
   return new Uint8Array(bytes);
 });
 const tenant = key("slug", (value) => {
@@ -84,7 +87,10 @@ const tenant = key("slug", (value) => {
   return value;
 });
 const origins = key("origins, separated by commas", (value) => {
-  const list = value.split(",").map((origin) => origin.trim()).filter((origin) => origin !== "");
+  const list = value
+    .split(",")
+    .map((origin) => origin.trim())
+    .filter((origin) => origin !== "");
   const fits = list.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin);
   must(fits, "origins like https://chat.example.com, separated by commas");
   return list;
@@ -121,7 +127,12 @@ export const keys = {
     "Wraps the content keys of the log; generated into the data folder when embedded, required with `NATS_URL`. Without it no content can be read again.",
     true,
   ),
-  NATS_URL: url("nats", "tls", "ws", "wss")(
+  NATS_URL: url(
+    "nats",
+    "tls",
+    "ws",
+    "wss",
+  )(
     null,
     "A NATS server with JetStream to use in place of the embedded one; it may hold user and password.",
     true,
@@ -151,7 +162,9 @@ export const keys = {
 
 export type KeyName = keyof typeof keys;
 type Value<N extends KeyName> = ReturnType<(typeof keys)[N]["read"]>;
-type WithDefault = { [N in KeyName]: null extends (typeof keys)[N]["default"] ? N : never }[KeyName];
+type WithDefault = {
+  [N in KeyName]: null extends (typeof keys)[N]["default"] ? N : never;
+}[KeyName];
 
 /** The values by key; null where a key is absent and has no default. */
 export type Values = { readonly [N in KeyName]: Value<N> | (N extends WithDefault ? null : never) };
@@ -172,11 +185,17 @@ type Environment = Readonly<Record<string, string | undefined>>;
  * Reads and checks everything at once. `flags` are keys that the command line sets, which win.
  * Throws `CliError` with one sentence for the first thing that is wrong.
  */
-export function readConfig(flags: Environment = {}, environment: Environment = process.env): Config {
+export function readConfig(
+  flags: Environment = {},
+  environment: Environment = process.env,
+): Config {
   for (const name of Object.keys(environment)) {
     if (!name.startsWith("COLLOQUY_") || Object.hasOwn(keys, name)) continue;
     const near = nearest(name, keyNames);
-    throw new CliError(`${name} is not a key that Colloquy knows; did you mean ${near}?`, exit_usage);
+    throw new CliError(
+      `${name} is not a key that Colloquy knows; did you mean ${near}?`,
+      exit_usage,
+    );
   }
   // An empty variable counts as absent: that is how compose files and shells unset one.
   const given = (from: Environment, name: KeyName): string | undefined => from[name] || undefined;

@@ -1,11 +1,10 @@
 /** The log as the runner reads it, made of what `streams/` offers; the wire joins the two. */
-import type { Commit } from "../schemas/commit.ts";
 import type { Logged } from "./lane.ts";
 import type { LogSource } from "./runner.ts";
 
 /** The part of the log that knows single commits. */
 export interface LogEnd {
-  at(sequence: number): Promise<Pick<Commit, "hash"> | null>;
+  hashAt(sequence: number): Promise<string | null>;
   lastSequence(): Promise<number>;
 }
 
@@ -16,5 +15,5 @@ export const logSource = (
 ): LogSource => ({
   read: (after, signal) => read({ after, signal }),
   last: () => log.lastSequence(),
-  hashAt: async (sequence) => (await log.at(sequence))?.hash ?? null,
+  hashAt: (sequence) => log.hashAt(sequence),
 });

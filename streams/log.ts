@@ -50,6 +50,8 @@ export interface Log {
   first(ref: ActorRef): Promise<Commit | null>;
   /** The commit at an EVENTS sequence; null when nothing stands there. */
   at(sequence: number): Promise<Commit | null>;
+  /** SHA-256 of the bytes stored at an EVENTS sequence, hex, readable or not; null for nothing. */
+  hashAt(sequence: number): Promise<string | null>;
   /** The last sequence of EVENTS; 0 when it is empty. */
   lastSequence(): Promise<number>;
 }
@@ -71,19 +73,25 @@ export function openLog(streams: Streams, vault: Vault): Log {
     }
   };
 
+  const stored = async (sequence: number): Promise<StoredMsg | null> => {
+    if (sequence < 1) return null;
+    const near = await asked(() =>
+      streams.tracked(streams.jsm.direct.getMessage(events_stream, { seq: sequence })),
+    );
+    // A replica that lags does not have it yet; the leader knows.
+    return near ?? asked(() => fromLeader(streams, { seq: sequence }));
+  };
+
   return {
     append: (draft, head) => append(streams, vault, draft, head),
     read: (ref, after) => read(streams, decode, ref, after),
     last: async (ref) =>
       decoded(await asked(() => fromLeader(streams, { last_by_subj: eventSubject(ref) }))),
     first: async (ref) => decoded(await asked(() => nextFromLeader(streams, eventSubject(ref), 1))),
-    async at(sequence) {
-      if (sequence < 1) return null;
-      const near = await asked(() =>
-        streams.tracked(streams.jsm.direct.getMessage(events_stream, { seq: sequence })),
-      );
-      // A replica that lags does not have it yet; the leader knows.
-      return decoded(near ?? (await asked(() => fromLeader(streams, { seq: sequence }))));
+    at: async (sequence) => decoded(await stored(sequence)),
+    async hashAt(sequence) {
+      const message = await stored(sequence);
+      return message === null ? null : hashOf(message.data);
     },
     lastSequence: () =>
       asked(

@@ -17,6 +17,7 @@ export const tokens_stream = "TOKENS";
 export const dead_stream = "DEAD";
 export const keys_bucket = "KEYS";
 export const workers_bucket = "WORKERS";
+export const leases_bucket = "LEASES";
 
 type Declared = Partial<StreamConfig> & Pick<StreamConfig, "name" | "storage">;
 
@@ -92,7 +93,7 @@ export function topology(partitions: number, replicas: 1 | 3): readonly Declared
     },
     bucket("SNAPSHOTS", {}),
     bucket(workers_bucket, { storage: "memory", max_age: nanos(limits.worker_ttl_ms) }),
-    bucket("LEASES", { storage: "memory", max_age: nanos(limits.worker_ttl_ms) }),
+    bucket(leases_bucket, { storage: "memory", max_age: nanos(limits.worker_ttl_ms) }),
     // A key that is erased is overwritten where it lies, which is a delete.
     bucket(keys_bucket, { deny_delete: false }),
     bucket("CONFIG", {}),

@@ -148,3 +148,17 @@ async function renew(kv: KV, id: string, entry: Entry | null, clock: Clock): Pro
   const revision = await kv.put(id, "", { timeout });
   return { revision, created_ms: now_ms, renewed_ms: now_ms };
 }
+
+/** Who has an entry now, sorted. Throws `AppError("unavailable")`. */
+export async function presentWorkers(streams: Streams): Promise<string[]> {
+  try {
+    const { state } = await streams.tracked(
+      streams.jsm.streams.info(stream, { subjects_filter: `${prefix}*` }),
+    );
+    return Object.keys(state.subjects ?? {})
+      .map((subject) => subject.slice(prefix.length))
+      .sort();
+  } catch (cause) {
+    throw unavailable("The list of workers cannot be read", cause);
+  }
+}

@@ -1,0 +1,137 @@
+/** `colloquy doctor`: looks at everything that a turn needs, a line each; exit code 1 when one fails. */
+import { constants, accessSync, statfsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { createConnection } from "node:net";
+import type { Readiness } from "../schemas/http.ts";
+import { readArguments } from "./arguments.ts";
+import { type Config, readConfig } from "./config.ts";
+import { liveOwner, reason, readText } from "./data-folder.ts";
+import { tokenFor } from "./token.ts";
+import { say } from "./terminal.ts";
+
+export const doctor_flags = { json: "switch", data: "value" } as const;
+
+interface Finding {
+  readonly check: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+export async function doctor(words: readonly string[]): Promise<number> {
+  const given = readArguments(words, doctor_flags);
+  const config = readConfig({ COLLOQUY_DATA: given.value("data") });
+  const findings: Finding[] = [];
+  for (const look of [platform, dataFolder, secrets, servers, provider, running]) {
+    findings.push(...(await look(config)));
+  }
+  if (given.on("json")) say(JSON.stringify(findings, null, 2));
+  else
+    for (const { check, ok, detail } of findings)
+      say(`${ok ? "ok  " : "FAIL"}  ${check}: ${detail}`);
+  return findings.every(({ ok }) => ok) ? 0 : 1;
+}
+
+const found = (check: string, ok: boolean, detail: string): Finding => ({ check, ok, detail });
+
+function platform(): Finding[] {
+  const { version, platform: system, arch } = process;
+  return [
+    found("node", Number(version.slice(1).split(".")[0]) === 22, `${version} on ${system} ${arch}`),
+  ];
+}
+
+function dataFolder(config: Config): Finding[] {
+  if (config.get("NATS_URL") !== null && config.get("DATABASE_URL") !== null) return [];
+  const path = resolve(config.get("COLLOQUY_DATA") ?? ".colloquy");
+  try {
+    const there = readText(`${path}/secret`) !== null;
+    accessSync(there ? path : dirname(path), constants.W_OK);
+    const { bavail, bsize } = statfsSync(there ? path : dirname(path));
+    const free_mb = Math.floor((bavail * bsize) / 1_048_576);
+    const detail = `${path}${there ? "" : " (not made yet)"}, ${free_mb} MB free`;
+    return [found("data folder", free_mb >= 500, detail)];
+  } catch (error) {
+    return [found("data folder", false, reason(error))];
+  }
+}
+
+function secrets(config: Config): Finding[] {
+  const external = config.get("NATS_URL") !== null;
+  if (!external) return [found("secrets", true, "of the data folder, unless configured")];
+  const missing = (["COLLOQUY_SECRET", "COLLOQUY_MASTER_KEY"] as const).filter(
+    (name) => config.get(name) === null,
+  );
+  return [
+    found(
+      "secrets",
+      missing.length === 0,
+      missing.length === 0 ? "configured" : `missing: ${missing.join(", ")}`,
+    ),
+  ];
+}
+
+async function servers(config: Config): Promise<Finding[]> {
+  const urls = [
+    ["NATS", config.get("NATS_URL"), 4222],
+    ["Postgres", config.get("DATABASE_URL"), 5432],
+  ] as const;
+  return Promise.all(
+    urls.map(async ([name, url, port]) => {
+      if (url === null) return found(name, true, "embedded");
+      const { hostname, port: named } = new URL(url);
+      return reachable(name, hostname, named === "" ? port : Number(named));
+    }),
+  );
+}
+
+async function provider(config: Config): Promise<Finding[]> {
+  const url = config.get("OPENAI_BASE_URL");
+  if (url === null) {
+    const own = config.get("OPENAI_API_KEY") === null;
+    return [found("model", true, own ? "built in; no provider is configured" : "OpenAI")];
+  }
+  const { hostname, port, protocol } = new URL(url);
+  return [await reachable("model", hostname, Number(port) || (protocol === "https:" ? 443 : 80))];
+}
+
+const patience_ms = 3_000;
+
+function reachable(check: string, host: string, port: number): Promise<Finding> {
+  return new Promise((tell) => {
+    const socket = createConnection({ host, port, timeout: patience_ms });
+    const end = (ok: boolean, detail: string): void => {
+      socket.destroy();
+      tell(found(check, ok, detail));
+    };
+    socket.once("connect", () => end(true, `${host}:${port} answers`));
+    socket.once("timeout", () => end(false, `${host}:${port} does not answer`));
+    socket.once("error", (error) => end(false, `${host}:${port}: ${error.message}`));
+  });
+}
+
+/** What the running gateway says of itself; nothing when none runs here. */
+async function running(config: Config): Promise<Finding[]> {
+  const owner = liveOwner(resolve(config.get("COLLOQUY_DATA") ?? ".colloquy"));
+  const url = owner?.url ?? null;
+  if (url === null) return [found("gateway", true, "none runs on this data folder")];
+  try {
+    const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(patience_ms) });
+    const { checks } = (await response.json()) as Readiness; // our own gateway's (schemas/http.ts)
+    const token = await tokenFor(config, {
+      tenant: config.get("COLLOQUY_TENANT") ?? "main",
+      user: "you",
+      role: "member",
+    });
+    const list = await fetch(`${url}/api/v1/conversations?limit=1`, {
+      headers: { authorization: `Bearer ${token}` },
+      signal: AbortSignal.timeout(patience_ms),
+    });
+    return [
+      found("gateway", true, `${url}, process ${owner?.pid ?? 0}`),
+      ...checks.map(({ name, ok, detail }) => found(name, ok, detail)),
+      found("read models", list.ok, list.ok ? "answer" : `status ${list.status}`),
+    ];
+  } catch (error) {
+    return [found("gateway", false, `${url}: ${reason(error)}`)];
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The servers that Colloquy runs on: those that the configuration names, else embedded ones in the
+ * data folder. What was started here is stopped here, the servers last.
+ */
+import { join, resolve } from "node:path";
+import { type Database, connectDatabase } from "../projections/postgres.ts";
+import { startPglite } from "../projections/pglite-server.ts";
+import { limits } from "../schemas/limits.ts";
+import { connectStreams, type Streams } from "../streams/connection.ts";
+import { startNatsServer } from "../streams/server.ts";
+import { CliError, type Config } from "./config.ts";
+import { type DataFolder, endOrphans, folderSecret, openDataFolder } from "./data-folder.ts";
+
+export interface Services {
+  /** Null when every server is somebody else's. */
+  readonly folder: DataFolder | null;
+  readonly embedded: { readonly nats: boolean; readonly database: boolean };
+  readonly streams: Streams;
+  readonly database: Database;
+  readonly secret: Uint8Array;
+  readonly masterKey: Uint8Array;
+  readonly partitions: number;
+  readonly replicas: 1 | 3;
+  /** Resolves with a sentence when an embedded server has ended for good by itself. */
+  readonly failed: Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Throws `CliError` and `AppError` with one sentence; nothing is left running then. */
+export async function openServices(config: Config, log: (line: string) => void): Promise<Services> {
+  const natsUrl = config.get("NATS_URL");
+  const databaseUrl = config.get("DATABASE_URL");
+  const embedded = { nats: natsUrl === null, database: databaseUrl === null };
+  const path = resolve(config.get("COLLOQUY_DATA") ?? ".colloquy");
+  const ends: (() => Promise<void> | void)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
+  try {
+    const folder = embedded.nats || embedded.database ? openDataFolder(path) : null;
+    if (folder !== null) {
+      ends.push(() => folder.release());
+      await endOrphans(path, log);
+    }
+    const secrets = secretsOf(config, embedded.nats, path);
+    let fail: (sentence: string) => void = () => undefined;
+    const failed = new Promise<string>((tell) => (fail = tell));
+    // Side by side: the database takes most of the time.
+    const nats = natsUrl === null ? startNats(config, path, log) : null;
+    const pglite =
+      databaseUrl === null ? startPglite({ folder: join(path, "postgres"), log }) : null;
+    const [natsStarted, pgliteStarted] = await Promise.allSettled([nats, pglite]);
+    for (const started of [natsStarted, pgliteStarted]) {
+      if (started.status === "fulfilled" && started.value !== null) {
+        const server = started.value;
+        ends.push(() => server.stop());
+      }
+    }
+    if (natsStarted.status === "rejected") throw natsStarted.reason;
+    if (pgliteStarted.status === "rejected") throw pgliteStarted.reason;
+    void natsStarted.value?.exited.then(() => fail("The embedded NATS server has ended."));
+    void pgliteStarted.value?.exited.then(() => fail("The embedded database has ended."));
+
+    const streams = await connectStreams({
+      url: natsUrl ?? natsStarted.value?.url ?? "",
+      name: "colloquy",
+    });
+    ends.push(() => streams.close());
+    const database = await connectDatabase(databaseUrl ?? pgliteStarted.value?.url ?? "");
+    ends.push(() => database.close());
+    return {
+      ...{ folder, embedded, streams, database, failed, stop },
+      ...secrets,
+      partitions: embedded.nats ? limits.partitions_embedded : limits.partitions,
+      replicas: streams.nc.info?.cluster === undefined ? 1 : 3,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startNats(config: Config, folder: string, log: (line: string) => void) {
+  const port = config.get("COLLOQUY_NATS_PORT") ?? 0;
+  const sync = config.get("COLLOQUY_NATS_SYNC") ?? "always";
+  try {
+    return await startNatsServer({ folder, port, sync, log });
+  } catch (cause) {
+    const taken = cause instanceof Error && cause.message.includes("port taken");
+    if (!taken) throw cause;
+    throw new CliError(
+      `Port ${port} is taken by another program, and the embedded NATS server needs it; name another with COLLOQUY_NATS_PORT (0 takes a free one).`,
+      1,
+      { cause },
+    );
+  }
+}
+
+/** The two secrets: configured, or of the data folder when NATS is embedded. */
+export function secretsOf(
+  config: Config,
+  embedded: boolean,
+  folder: string,
+): { readonly secret: Uint8Array; readonly masterKey: Uint8Array } {
+  const secret = config.get("COLLOQUY_SECRET");
+  const masterKey = config.get("COLLOQUY_MASTER_KEY");
+  if (!embedded && (secret === null || masterKey === null)) {
+    const missing = secret === null ? "COLLOQUY_SECRET" : "COLLOQUY_MASTER_KEY";
+    throw new CliError(
+      `${missing} is required with NATS_URL: all processes of an installation share it (openssl rand -hex 32 makes one).`,
+      2,
+    );
+  }
+  return {
+    secret: secret ?? folderSecret(folder, "secret"),
+    masterKey: masterKey ?? folderSecret(folder, "master-key"),
+  };
+}

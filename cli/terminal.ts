@@ -1,0 +1,24 @@
+/** Where the command line writes: results to stdout, everything else to stderr. */
+import type { ActorRef } from "../schemas/ids.ts";
+
+export const say = (line = ""): void => void process.stdout.write(`${line}\n`);
+export const complain = (line: string): void => void process.stderr.write(`${line}\n`);
+
+export interface Problem {
+  readonly what: string;
+  readonly ref?: ActorRef;
+  readonly error?: unknown;
+}
+
+/** One line for something that an operator should look at; the stack only when asked for. */
+export function reporter(level: "error" | "info" | "debug"): (problem: Problem) => void {
+  return ({ what, ref, error }) => {
+    const where = ref === undefined ? "" : ` (${ref.tenant} ${ref.kind} ${ref.id})`;
+    const why =
+      error === undefined ? "" : `: ${error instanceof Error ? error.message : String(error)}`;
+    complain(`${new Date().toISOString()} ${what}${where}${why}`);
+    if (level === "debug" && error instanceof Error && error.stack !== undefined) {
+      complain(error.stack);
+    }
+  };
+}

@@ -1,0 +1,179 @@
+/**
+ * The only file that knows every room: it gives each the ports that it asks for, starts the roles of
+ * this process, and stops them in order: no new turn, then the sockets, then what runs, then the rest.
+ */
+import { createHost } from "../actors/host.ts";
+import type { Ports } from "../actors/ports.ts";
+import { startGateway } from "../gateway/server.ts";
+import { createModels, type ModelRegistry } from "../models/registry.ts";
+import { extractTitle } from "../models/titler.ts";
+import { logSource } from "../projections/log-source.ts";
+import { projectors } from "../projections/projectors/all.ts";
+import { openQueries } from "../projections/queries/queries.ts";
+import { type Runner, startRunner } from "../projections/runner.ts";
+import { systemClock, systemIds } from "../schemas/ids.ts";
+import type { Readiness } from "../schemas/http.ts";
+import { limits } from "../schemas/limits.ts";
+import { commandPublisher } from "../streams/commands.ts";
+import { ensureConsumers } from "../streams/consumers.ts";
+import { holdLeases } from "../streams/leases.ts";
+import { openLog } from "../streams/log.ts";
+import { announcePosition, followPositions } from "../streams/positions.ts";
+import { type CommandQueue, consumeCommands } from "../streams/queue.ts";
+import { readCommits } from "../streams/reader.ts";
+import { replyPort } from "../streams/replies.ts";
+import { textPort } from "../streams/texts.ts";
+import { tokenPort } from "../streams/tokens.ts";
+import { provision } from "../streams/topology.ts";
+import { openVault } from "../streams/vault.ts";
+import { joinWorkers } from "../streams/workers.ts";
+import type { Config } from "./config.ts";
+import { checkHead, keepHead } from "./head-file.ts";
+import { readiness } from "./readiness.ts";
+import type { Services } from "./services.ts";
+import { webAssets } from "./web-assets.ts";
+
+export const roles = ["gateway", "actors", "projections"] as const;
+export type Role = (typeof roles)[number];
+
+export interface System {
+  /** Null without the gateway. */
+  readonly url: string | null;
+  readonly models: ModelRegistry;
+  /** Resolves when `/ready` would answer 200, or after `ms`: whether it does. */
+  ready(ms: number): Promise<boolean>;
+  /** Within `limits.drain_ms`, without the servers. */
+  stop(): Promise<void>;
+}
+
+type Report = Ports["report"];
+
+/** Starts the roles on services that are there. What it began is stopped when it throws. */
+export async function startSystem(
+  config: Config,
+  services: Services,
+  wanted: ReadonlySet<Role>,
+  report: Report,
+): Promise<System> {
+  const { streams, database, secret, partitions, replicas, folder, embedded } = services;
+  const clock = systemClock;
+  const ids = systemIds;
+  const ends: (() => Promise<void> | void)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
+  try {
+    await provision(streams, { partitions, replicas });
+    await ensureConsumers(streams, partitions);
+    const vault = await openVault(streams, services.masterKey);
+    const log = openLog(streams, vault);
+    if (folder !== null && embedded.nats) {
+      await checkHead(folder.path, log);
+      ends.push(keepHead(folder.path, log, clock));
+    }
+    const models = createModels({ openai: openAiOf(config), clock });
+    ends.push(() => models.close());
+    const listed = models.listed();
+
+    let runner: Runner | null = null;
+    if (wanted.has("projections")) {
+      const names = projectors.map(({ name }) => name);
+      const leases = await holdLeases(streams, names, { holder: ids(), clock });
+      ends.push(() => leases.release());
+      runner = startRunner({
+        source: logSource(log, (options) => readCommits(streams, vault, options)),
+        announce: (projector, sequence) => announcePosition(streams, projector, sequence),
+        ...{ leases, database, projectors, clock, report },
+      });
+      ends.push(() => runner?.stop());
+    }
+
+    let queue: CommandQueue | null = null;
+    let drain = (): Promise<void> => Promise.resolve();
+    if (wanted.has("actors")) {
+      // A turn begins with the model that was wished for, so the list of models comes first.
+      await listed;
+      const workers = await joinWorkers(streams, { id: ids(), clock });
+      ends.push(() => workers.leave());
+      const host = createHost({
+        ...{ log, workers, models, clock, ids, report },
+        texts: textPort(log),
+        tokens: tokenPort(streams, log),
+        content: { erase: (ref) => vault.erase(ref) },
+        replies: replyPort(streams),
+        title: extractTitle,
+      });
+      const pulling = consumeCommands({
+        ...{ streams, secret, partitions, report },
+        worker: workers,
+        inbox: host,
+      });
+      queue = pulling;
+      let drained: Promise<void> | null = null;
+      drain = () => (drained ??= host.drain(limits.drain_ms - gateway_ms));
+      ends.push(() => pulling.stop());
+      ends.push(() => drain());
+    }
+
+    const queries = openQueries(database, (call) => followPositions(streams, call));
+    ends.push(() => queries.stop());
+    const checks = (): Promise<Readiness> =>
+      readiness({ streams, partitions, queue, runner, queries, log });
+
+    let url: string | null = null;
+    if (wanted.has("gateway")) {
+      const gateway = await startGateway(
+        {
+          ...{ streams, vault, log, queries, secret, clock, ids, report },
+          publish: commandPublisher(streams, secret),
+          ready: checks,
+          models: () => models.list(),
+          knowsModel: (name) => models.route(name) !== null,
+          page: webAssets(),
+          local: embedded.nats
+            ? { tenant: config.get("COLLOQUY_TENANT") ?? "main", user: "you" }
+            : null,
+        },
+        {
+          host: config.get("COLLOQUY_HOST") ?? "127.0.0.1",
+          port: config.get("COLLOQUY_PORT") ?? 0,
+          corsOrigins: config.get("COLLOQUY_CORS_ORIGINS") ?? [],
+        },
+      );
+      url = gateway.url;
+      folder?.announce(url);
+      ends.push(async () => {
+        // Turns that run are served to their end while the sockets are still open.
+        await drain();
+        await gateway.stop(gateway_ms);
+      });
+    }
+    return {
+      url,
+      models,
+      async ready(ms) {
+        const until_ms = clock.now() + ms;
+        for (;;) {
+          const { ready } = await checks();
+          if (ready || clock.now() > until_ms) return ready;
+          await new Promise<void>((resolve) => void clock.after(look_ms, resolve));
+        }
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** What is kept of `limits.drain_ms` for the sockets' farewell. */
+const gateway_ms = 1_000;
+const look_ms = 25;
+
+function openAiOf(config: Config): Parameters<typeof createModels>[0]["openai"] {
+  const apiKey = config.get("OPENAI_API_KEY");
+  const baseUrl = config.get("OPENAI_BASE_URL");
+  if (apiKey === null && baseUrl === null) return null;
+  return { apiKey, baseUrl, model: config.get("COLLOQUY_MODEL") };
+}
