@@ -37,6 +37,8 @@ type Socket = WebSocket<SocketData>;
 /** Above our own limit, so that an oversized frame is refused with a close code, not cut off. */
 const native_frame_bytes_max = 2 * 1024 * 1024;
 const protocol = "colloquy.v1";
+/** `LIBUS_LISTEN_EXCLUSIVE_PORT`. */
+const exclusive_port = 1;
 
 export async function startGateway(
   ports: GatewayPorts,
@@ -92,13 +94,19 @@ export async function startGateway(
   });
 
   const listening = await new Promise<us_listen_socket>((resolve, reject) => {
-    app.listen(options.host, options.port, (socket) => {
+    const listened = (socket: us_listen_socket | false): void => {
       if (socket) resolve(socket);
       else {
         const where = `${options.host}:${options.port}`;
-        reject(new AppError("unavailable", `${where} is taken or cannot be listened on.`));
+        const why = "taken by another program, or cannot be listened on";
+        reject(
+          new AppError("unavailable", `${where} is ${why}; set COLLOQUY_PORT to another port.`),
+        );
       }
-    });
+    };
+    // Without this option two gateways would share a port without a word. The server takes it
+    // together with a host; its types only lack that form.
+    Reflect.apply(app.listen, app, [options.host, options.port, exclusive_port, listened]);
   }).catch((error: unknown) => {
     service.stop();
     throw error;
