@@ -1,0 +1,92 @@
+/** The whole process is killed and started again: conversations go on where they were (I5, I6, I7). */
+import { rmSync } from "node:fs";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Conversation, Message, Page } from "../../schemas/http.ts";
+import { newId } from "../../web/client.ts";
+import { type ModelServer, startModelServer } from "../support/model-server.ts";
+import { temporary } from "../support/services.ts";
+import { colloquy, type Served, startServe } from "./serve.ts";
+import { openStory } from "./story.ts";
+
+let folder: string;
+let provider: ModelServer;
+let served: Served;
+beforeEach(async () => {
+  folder = temporary("serve");
+  provider = await startModelServer({ tokens: 12 });
+  served = await startServe(folder, { OPENAI_BASE_URL: provider.url });
+});
+afterEach(async () => {
+  await served.end("SIGKILL");
+  await provider.close();
+  // Whatever the kill left behind is ended by the next start, and a token needs none.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+});
+
+const again = async (): Promise<void> => {
+  served = await startServe(folder, { OPENAI_BASE_URL: provider.url });
+};
+const messages = (id: string): Promise<Page<Message>> =>
+  served.get(`/api/v1/conversations/${id}/messages`);
+
+test("I7: kill -9 in mid-answer, start again: the turn is restarted and ends by itself", async () => {
+  const wrong: string[] = [];
+  const id = newId();
+  const before = openStory((why) => wrong.push(why));
+  const first = served.client();
+  first.begin(id, before);
+  await first.send(id, "Tell me a story [[tokens:12]] [[gate]]");
+  provider.release(4);
+  await before.until(({ frames }) => frames.some(({ type }) => type === "token"));
+  await served.end("SIGKILL");
+  first.close();
+
+  await again();
+  const after = openStory((why) => wrong.push(why));
+  const second = served.client();
+  second.subscribe(id, after);
+  await provider.whenRequest(2);
+  provider.release(12);
+  await after.until(({ frames }) => frames.some(({ type }) => type === "end"));
+  second.close();
+
+  expect(after.events("turn.restarted")).toHaveLength(1);
+  const [ended] = after.events("turn.completed");
+  expect(ended?.event["attempt"]).toBe(2);
+  expect(after.text(String(ended?.event["turn"]))).toBe(ended?.event["text"]);
+  const { items } = await messages(id);
+  expect(items.map(({ role, status }) => [role, status])).toEqual([
+    ["user", "done"],
+    ["assistant", "done"],
+  ]);
+  expect(items[1]?.text).toBe(ended?.event["text"]);
+  expect(wrong).toEqual([]);
+});
+
+test("a conversation is there after a clean stop and start, and goes on", async () => {
+  const id = newId();
+  const story = openStory(() => undefined);
+  const client = served.client();
+  client.begin(id, story);
+  await client.send(id, "Remember this");
+  await story.until(({ frames }) => frames.some(({ type }) => type === "end"));
+  client.close();
+  const { items: said } = await messages(id);
+  expect(await served.end("SIGTERM")).toBe(0);
+
+  await again();
+  const { items } = await served.get<Page<Conversation>>("/api/v1/conversations");
+  expect(items.map(({ id: one }) => one)).toEqual([id]);
+  expect((await messages(id)).items).toEqual(said);
+  const { out, code } = await colloquy(["chat", "--conversation", id, "And now?"], { folder });
+  expect(code).toBe(0);
+  const { text } = await provider.whenRequest(2);
+  expect(out.trim()).toBe(text.trim());
+});
+
+test("a folder belongs to one process at a time, and the second says who has it", async () => {
+  const { code, err } = await colloquy(["serve"], { folder });
+  expect(code).toBe(1);
+  expect(err).toContain(`in use by process ${served.pid} (${served.url})`);
+  expect(err.trim().split("\n")).toHaveLength(1);
+});
