@@ -46,12 +46,6 @@ export interface Published {
   readonly seq: number;
   readonly frames: FrameRecord;
 }
-export const nothing_published: Published = {
-  text: "",
-  seq: 0,
-  frames: { lengths: [], times: [] },
-};
-
 export interface TokenPort {
   /** Publishes one frame; returns at once, and a lost frame is filled from the log. */
   publish(ref: ActorRef, frame: TokenFrame): void;

@@ -55,7 +55,7 @@ const port = key(
     must(/^\d{1,5}$/.test(value) && Number(value) <= 65_535, "a number from 0 to 65535");
     return Number(value);
   },
-  "TCP port; 0 takes a free one",
+  "0 takes a free one",
 );
 const url = (...schemes: readonly string[]) =>
   key(`URL (${schemes.join(", ")})`, (value) => {
@@ -162,13 +162,6 @@ export const keys = {
 
 export type KeyName = keyof typeof keys;
 type Value<N extends KeyName> = ReturnType<(typeof keys)[N]["read"]>;
-type WithDefault = {
-  [N in KeyName]: null extends (typeof keys)[N]["default"] ? N : never;
-}[KeyName];
-
-/** The values by key; null where a key is absent and has no default. */
-export type Values = { readonly [N in KeyName]: Value<N> | (N extends WithDefault ? null : never) };
-
 export const keyNames = Object.keys(keys) as readonly KeyName[]; // keys of a literal
 
 export interface Config {

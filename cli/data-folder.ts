@@ -16,6 +16,7 @@ import {
 import { join } from "node:path";
 import { CliError } from "./config.ts";
 import { commandOf, endProcess, startedAt, worksIn } from "./processes.ts";
+import { reason } from "./terminal.ts";
 
 interface Owner {
   readonly pid: number;
@@ -145,6 +146,3 @@ export function readText(file: string): string | null {
     return null;
   }
 }
-
-export const reason = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);

@@ -5,9 +5,9 @@ import { createConnection } from "node:net";
 import type { Readiness } from "../schemas/http.ts";
 import { readArguments } from "./arguments.ts";
 import { type Config, readConfig } from "./config.ts";
-import { liveOwner, reason, readText } from "./data-folder.ts";
+import { liveOwner, readText } from "./data-folder.ts";
 import { tokenFor } from "./token.ts";
-import { say } from "./terminal.ts";
+import { reason, say } from "./terminal.ts";
 
 export const doctor_flags = { json: "switch", data: "value" } as const;
 

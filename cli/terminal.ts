@@ -10,12 +10,15 @@ export interface Problem {
   readonly error?: unknown;
 }
 
+/** What an error says, in one line. */
+export const reason = (error: unknown): string =>
+  error instanceof Error ? error.message : JSON.stringify(error);
+
 /** One line for something that an operator should look at; the stack only when asked for. */
 export function reporter(level: "error" | "info" | "debug"): (problem: Problem) => void {
   return ({ what, ref, error }) => {
     const where = ref === undefined ? "" : ` (${ref.tenant} ${ref.kind} ${ref.id})`;
-    const why =
-      error === undefined ? "" : `: ${error instanceof Error ? error.message : String(error)}`;
+    const why = error === undefined ? "" : `: ${reason(error)}`;
     complain(`${new Date().toISOString()} ${what}${where}${why}`);
     if (level === "debug" && error instanceof Error && error.stack !== undefined) {
       complain(error.stack);

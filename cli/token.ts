@@ -1,6 +1,7 @@
 /** `colloquy token`: prints an access token and nothing else; the user needs no account. */
 import { resolve } from "node:path";
-import { issueAccessToken, type Role } from "../gateway/access-token.ts";
+import { issueAccessToken } from "../gateway/access-token.ts";
+import type { Role } from "../schemas/access-token.ts";
 import { isTenant, isUserId } from "../schemas/ids.ts";
 import { readArguments } from "./arguments.ts";
 import { CliError, type Config, exit_usage, readConfig } from "./config.ts";

@@ -3,21 +3,8 @@
  * and every claim is checked against the pattern of its kind before it is used (I10).
  */
 import { errors as joseErrors, jwtVerify, SignJWT } from "jose";
-import Type, { type Static } from "typebox";
+import { accessClaims, type Role } from "../schemas/access-token.ts";
 import { AppError } from "../schemas/errors.ts";
-import { Tenant, UserId } from "../schemas/ids.ts";
-import { check } from "../schemas/validate.ts";
-
-export const Role = Type.Union([
-  Type.Literal("member"),
-  Type.Literal("admin"),
-  Type.Literal("owner"),
-]);
-export type Role = Static<typeof Role>;
-
-const claims = check(
-  Type.Object({ sub: UserId, tenant: Tenant, role: Role, exp: Type.Integer({ minimum: 0 }) }),
-);
 
 /** Who a socket or a request belongs to. */
 export interface Identity {
@@ -55,7 +42,7 @@ export async function verifyAccessToken(
       algorithms: ["HS256"],
       currentDate: new Date(now_ms),
     });
-    const parsed = claims.parse({ role: "member", ...payload });
+    const parsed = accessClaims.parse({ role: "member", ...payload });
     if (!parsed.ok) throw new AppError("unauthenticated");
     const { sub, tenant, role, exp } = parsed.value;
     return { tenant, user: sub, role, expires_ms: exp * 1000 };

@@ -32,7 +32,10 @@ export const errors = {
   unknown_command: row(400, "client", "The command's name is not known."),
   bad_cursor: row(400, "client", "The cursor is not one that this list gave out."),
   unauthenticated: row(401, "client", "A valid access token is needed.", { close: 4401 }),
-  token_expired: row(401, "client", "The access token has expired.", { close: 4401, retryable: true }),
+  token_expired: row(401, "client", "The access token has expired.", {
+    close: 4401,
+    retryable: true,
+  }),
   forbidden: row(403, "user", "The role of this user does not allow it."),
   bad_reply_subject: row(403, "client", "Replies go only to reply.<tenant>.…"),
   not_found: row(404, "client", "There is nothing here by this name."),
@@ -50,7 +53,9 @@ export const errors = {
   too_large: row(413, "client", "The request is larger than allowed.", { close: 1009 }),
   text_too_long: row(413, "user", "The text is longer than allowed."),
   unsupported_media_type: row(415, "client", "The body must be application/json."),
-  rate_limited: row(429, "client", "Too many requests; wait as Retry-After says.", { retryable: true }),
+  rate_limited: row(429, "client", "Too many requests; wait as Retry-After says.", {
+    retryable: true,
+  }),
   too_many_subscriptions: row(429, "client", "The socket follows too many conversations."),
   too_many_malformed: row(400, "client", "Too many malformed frames.", { close: 1008 }),
   binary_frame: row(400, "client", "Frames are text, one JSON object each.", { close: 1003 }),
@@ -71,12 +76,22 @@ export const errors = {
     retryable: true,
     close: 1013,
   }),
-  command_unanswered: row(504, "nobody", "No answer yet; send the same id again.", { retryable: true }),
-  command_dead: row(500, "operator", "The command could not be handled and is in the dead letters."),
+  command_unanswered: row(504, "nobody", "No answer yet; send the same id again.", {
+    retryable: true,
+  }),
+  command_dead: row(
+    500,
+    "operator",
+    "The command could not be handled and is in the dead letters.",
+  ),
   content_erased: row(410, "nobody", "The content has been erased."),
-  stale: row(504, "operator", "The read model has not reached the wished sequence.", { retryable: true }),
+  stale: row(504, "operator", "The read model has not reached the wished sequence.", {
+    retryable: true,
+  }),
 
-  model_unavailable: row(502, "provider", "The model's provider is not reachable.", { retryable: true }),
+  model_unavailable: row(502, "provider", "The model's provider is not reachable.", {
+    retryable: true,
+  }),
   model_rate_limited: row(429, "provider", "The model's provider limits our requests.", {
     retryable: true,
   }),
@@ -88,8 +103,6 @@ export const errors = {
 } as const satisfies Record<string, ErrorRow>;
 
 export type ErrorCode = keyof typeof errors;
-
-export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(errors, code);
 
 /** An error as a client reads it. */
 export interface ErrorBody {

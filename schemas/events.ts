@@ -23,12 +23,7 @@ export const Code = Type.Unsafe<ErrorCode>({
 });
 
 export const Overlap = Type.Union(
-  [
-    Type.Literal("queue"),
-    Type.Literal("interrupt"),
-    Type.Literal("merge"),
-    Type.Literal("reject"),
-  ],
+  [Type.Literal("queue"), Type.Literal("interrupt"), Type.Literal("merge"), Type.Literal("reject")],
   { description: "What a new message does while a turn runs." },
 );
 export type Overlap = Static<typeof Overlap>;
@@ -203,16 +198,17 @@ export const eventVersions: Readonly<Record<EventType, number>> = {
 };
 
 /** The content of each event type, and what it reads as when its key has been erased. */
-export const contentFields: Readonly<Partial<Record<EventType, Readonly<Record<string, unknown>>>>> =
-  {
-    "conversation.titled": { title: "" },
-    "message.added": { text: "" },
-    "turn.checkpointed": { text: "", frames: no_frames },
-    "turn.completed": { text: "", frames: no_frames },
-    "turn.cancelled": { text: "", frames: no_frames },
-    "turn.failed": { text: "", frames: no_frames, detail: "" },
-    "model.attempted": { detail: "" },
-  };
+export const contentFields: Readonly<
+  Partial<Record<EventType, Readonly<Record<string, unknown>>>>
+> = {
+  "conversation.titled": { title: "" },
+  "message.added": { text: "" },
+  "turn.checkpointed": { text: "", frames: no_frames },
+  "turn.completed": { text: "", frames: no_frames },
+  "turn.cancelled": { text: "", frames: no_frames },
+  "turn.failed": { text: "", frames: no_frames, detail: "" },
+  "model.attempted": { detail: "" },
+};
 
 /** The types that end a turn. */
 export const endingTypes = ["turn.completed", "turn.cancelled", "turn.failed"] as const;

@@ -5,7 +5,7 @@
 import Type, { type Static } from "typebox";
 import { publicCommands } from "./commands.ts";
 import type { ErrorBody } from "./errors.ts";
-import { type EventType, Usage } from "./events.ts";
+import type { EventType, Usage } from "./events.ts";
 import { Uuid } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { check } from "./validate.ts";
@@ -74,7 +74,9 @@ export const clientFrames = {
 } as const;
 
 export type ClientFrameType = keyof typeof clientFrames;
-export type ClientFrame = { [T in ClientFrameType]: Static<(typeof clientFrames)[T]> }[ClientFrameType];
+export type ClientFrame = {
+  [T in ClientFrameType]: Static<(typeof clientFrames)[T]>;
+}[ClientFrameType];
 
 export const clientFrameChecks = {
   send: check(clientFrames.send),

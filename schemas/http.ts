@@ -27,8 +27,6 @@ export const PostMessage = Type.Object(
 export const postMessage = check(PostMessage);
 
 /** `PATCH …/{id}`. */
-export const PatchConversation = publicCommands.update;
-export const patchConversation = check(PatchConversation);
 
 export const Conversation = Type.Object({
   id: Uuid,
@@ -108,7 +106,11 @@ export interface Problem {
 /** `/ready`. */
 export interface Readiness {
   readonly ready: boolean;
-  readonly checks: readonly { readonly name: string; readonly ok: boolean; readonly detail: string }[];
+  readonly checks: readonly {
+    readonly name: string;
+    readonly ok: boolean;
+    readonly detail: string;
+  }[];
 }
 
 /** What the page of an embedded installation gets from `POST /api/v1/auth/local`, on loopback only. */

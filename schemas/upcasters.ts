@@ -8,7 +8,8 @@ import { type EventType, eventVersions } from "./events.ts";
 export type Upcaster = (data: Readonly<Record<string, unknown>>) => Record<string, unknown>;
 
 /** `upcasters["turn.queued"][1]` turns version 1 into version 2. */
-export const upcasters: Readonly<Partial<Record<EventType, Readonly<Record<number, Upcaster>>>>> = {};
+export const upcasters: Readonly<Partial<Record<EventType, Readonly<Record<number, Upcaster>>>>> =
+  {};
 
 export class UnknownVersion extends Error {
   constructor(type: string, v: number) {

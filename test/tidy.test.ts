@@ -88,7 +88,9 @@ test("names say what is in a file", () => {
 });
 
 test("banned words do not occur", () => {
-  const any = ["any"].flatMap((word) => [`: ${word}\\b`, `\\bas ${word}\\b`]).join("|");
+  // Not in prose: "any order of them" goes on with another word.
+  const prose = "(?! [a-z])";
+  const any = ["any"].flatMap((word) => [`: ${word}\\b${prose}`, `\\bas ${word}\\b`]).join("|");
   const ignores = ["ignore", "expect-error", "nocheck"].map((word) => `@ts-${word}`).join("|");
   const casts = ["as", "unknown", "as"].join(" ");
   const notes = ["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"].join("|");
