@@ -29,7 +29,7 @@ const usage = `colloquy <command>
                                  --conversation <id>  --model  --url  --token  --data
   token     prints an access token
                                  --tenant <slug>  --user <id>  --role member|admin|owner  --ttl 24h
-  config    shows every key, its value and where it comes from       --json  --markdown
+  config    shows every key, its value and where it comes from       --json
   doctor    looks at everything that a turn needs                    --json
   help      shows this
 

@@ -3,14 +3,10 @@ import { readArguments } from "./arguments.ts";
 import { type Config, keyNames, keys, readConfig } from "./config.ts";
 import { say } from "./terminal.ts";
 
-export const config_flags = { json: "switch", markdown: "switch", data: "value" } as const;
+export const config_flags = { json: "switch", data: "value" } as const;
 
 export function showConfig(words: readonly string[]): number {
   const given = readArguments(words, config_flags);
-  if (given.on("markdown")) {
-    say(configMarkdown().trimEnd());
-    return 0;
-  }
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
   if (given.on("json")) {
     say(
@@ -57,7 +53,7 @@ export function configMarkdown(): string {
     "",
     "Colloquy reads the environment once, when a command starts. A `COLLOQUY_` key that is not in this table is refused with the nearest name; an empty value counts as absent; secrets are masked when they are printed. `colloquy config` shows what holds and where it comes from.",
     "",
-    "This file is generated: `npm run -s colloquy -- config --markdown > docs/CONFIG.md`.",
+    "This file is generated from `cli/config.ts`: `node scripts/documents.ts`.",
     "",
     "| key | type | default | what it is |",
     "| --- | --- | --- | --- |",

@@ -1,0 +1,147 @@
+/**
+ * Writes the documents that say what the code says: docs/EVENTS.md, docs/ERRORS.md, docs/CONFIG.md.
+ * `node scripts/documents.ts` writes them; a test compares them, so that they cannot grow apart.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { configMarkdown } from "../cli/show-config.ts";
+import { errors } from "../schemas/errors.ts";
+import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
+
+const docs = join(import.meta.dirname, "../docs");
+
+/** File in `docs/` → what must stand in it. */
+export const documents: Readonly<Record<string, () => string>> = {
+  "CONFIG.md": configMarkdown,
+  "ERRORS.md": errorsMarkdown,
+  "EVENTS.md": eventsMarkdown,
+};
+
+export const written = (name: string): string => readFileSync(join(docs, name), "utf8");
+
+function errorsMarkdown(): string {
+  const rows = Object.entries(errors).map(([code, { message, status, close, retryable, who }]) =>
+    line([
+      `\`${code}\``,
+      String(status),
+      close === null ? "" : String(close),
+      retryable ? "yes" : "",
+      who,
+      message,
+    ]),
+  );
+  return `# Errors
+
+Every failure that a client can see has one of these codes: in \`nack\` and \`error\` frames, as \`code\` of an HTTP problem (RFC 9457), in a failed turn, in a dead letter. The sentence may be replaced by a more exact one; the code stays.
+
+*Again* means that the same request, with the same id, may succeed later. *Who* must act for it to succeed. *Close* is the WebSocket close code of errors that end a socket; all others leave it open.
+
+This file is generated from \`schemas/errors.ts\`: \`node scripts/documents.ts\`.
+
+${line(["code", "HTTP", "close", "again", "who", "message"])}
+${line(["---", "---", "---", "---", "---", "---"])}
+${rows.join("\n")}
+`;
+}
+
+function eventsMarkdown(): string {
+  const sections = eventTypes.map((type) => {
+    const content = contentFields[type] ?? {};
+    // TypeBox's schemas are JSON Schema.
+    const { properties = {}, required } = JSON.parse(JSON.stringify(eventSchemas[type])) as Shape;
+    const rows = Object.entries(properties).map(([name, schema]) => {
+      const notes = [
+        Object.hasOwn(content, name) ? "content" : "",
+        required?.includes(name) === true ? "" : "optional",
+        schema.description ?? "",
+      ];
+      return line([
+        "`" + name + "`",
+        typeOf(schema),
+        notes.filter((note) => note !== "").join("; "),
+      ]);
+    });
+    const table =
+      rows.length === 0
+        ? "No fields."
+        : [line(["field", "type", ""]), line(["---", "---", "---"]), ...rows].join("\n");
+    return `### ${type}\n\nVersion ${eventVersions[type]}.\n\n${table}`;
+  });
+  return `${preface}\n${sections.join("\n\n")}\n`;
+}
+
+/** What of a JSON Schema is shown. */
+interface Schema {
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly anyOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly pattern?: string;
+  readonly description?: string;
+  readonly minimum?: number;
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+interface Shape {
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+}
+
+function typeOf(schema: Schema): string {
+  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
+  if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(" or ");
+  if (schema.enum !== undefined) return "text";
+  if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
+  if (schema.type === "object") {
+    const fields = Object.entries(schema.properties ?? {});
+    return `{ ${fields.map(([name, field]) => `${name}: ${typeOf(field)}`).join(", ")} }`;
+  }
+  if (schema.type === "string") return schema.pattern?.startsWith("^[0-9a-f]{8}") ? "uuid" : "text";
+  const least = schema.minimum === undefined ? "" : ` ≥ ${schema.minimum}`;
+  return `${schema.type ?? "anything"}${least}`;
+}
+
+/** A row of a table; a bar in a cell would end it. */
+const line = (cells: readonly string[]): string =>
+  `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
+
+const preface = `# Events
+
+What happened to a conversation is its events, and nothing else: its state, its read models and what a client is shown are all made of them. They lie in the stream \`EVENTS\`, on one subject per actor, \`evt.<tenant>.<kind>.<id>\`, and are never changed or removed.
+
+## The commit
+
+One decision is one message, so that a reader never sees half of one:
+
+\`\`\`json
+{
+  "v": 1, "commit": "<uuid>", "tenant": "acme", "kind": "conversation", "id": "<uuid>",
+  "revision": 12, "command": "<the id of the command>",
+  "by": { "type": "user", "id": "ann" }, "at": "2026-11-21T05:00:00.000Z",
+  "prev": "<SHA-256 of the bytes of the commit before, hex; 64 zeros for the first>",
+  "events": [{ "type": "message.added", "v": 1, "data": {} }],
+  "sealed": "<base64>"
+}
+\`\`\`
+
+- \`revision\` is the number of its first event. An actor's events are numbered 1, 2, 3 … without a gap; an event's id is \`<actor id>:<revision>\`.
+- \`prev\` makes the commits of an actor a chain: nothing in it can be changed, left out or added without breaking every hash behind it. It is over the stored bytes, so a chain also verifies when its content has been erased.
+- \`by\` is a \`user\`, an \`integration\` (a NATS client of that tenant) or \`system\` (a worker, for what an answer reports of itself).
+- The header \`Nats-Msg-Id\` is the commit's id; \`traceparent\` is that of the command.
+
+## Content is sealed
+
+Fields marked *content* below are not in \`data\`. They are in \`sealed\`: base64 of nonce (12 bytes), ciphertext and tag (16 bytes) of AES-256-GCM over \`{"<index of the event>": {"<field>": …}}\`, with \`<tenant>.<kind>.<id>:<commit>\` as additional data, under a key of this one actor. The keys lie in the bucket \`KEYS\`, wrapped by \`COLLOQUY_MASTER_KEY\`. Deleting a conversation erases its key; its structure, usage and cost stay, its words are gone from the log and from every copy of it, and read models are rebuilt equal.
+
+## Versions
+
+A change of an event's shape raises its version and adds an upcaster in \`schemas/upcasters.ts\`, a pure function from one version to the next that runs when a commit is read. \`test/schemas/events/\` keeps one event of every version that was ever written. An event type or version that the running code does not know is never guessed: its actor is parked.
+
+## The types
+
+This file is generated from \`schemas/events.ts\`: \`node scripts/documents.ts\`.
+`;
+
+if (import.meta.main) {
+  for (const [name, make] of Object.entries(documents)) writeFileSync(join(docs, name), make());
+}

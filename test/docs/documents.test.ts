@@ -1,0 +1,37 @@
+/** What the documents say is what the code says. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { expect, test } from "vitest";
+import { documents, written } from "../../scripts/documents.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+test.each(Object.entries(documents))("docs/%s is what the code makes of it", (name, make) => {
+  expect(written(name)).toBe(make());
+});
+
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+];
+
+test.each(pages)("every link in %s leads somewhere", (page) => {
+  const text = readFileSync(join(root, page), "utf8");
+  const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, path]) => path ?? "");
+  const missing = links.filter((path) => !existsSync(join(root, dirname(page), path)));
+  expect(missing, relative(root, page)).toEqual([]);
+});
+
+test.each(pages)("every file that %s names in code exists", (page) => {
+  const text = readFileSync(join(root, page), "utf8");
+  const named = [
+    ...text.matchAll(
+      /`((?:schemas|streams|models|actors|projections|gateway|cli|web|bench|docs|test|scripts)\/[\w./-]+\.\w+)`/g,
+    ),
+  ].map(([, path]) => path ?? "");
+  expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
+});
