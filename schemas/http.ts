@@ -26,8 +26,6 @@ export const PostMessage = Type.Object(
 );
 export const postMessage = check(PostMessage);
 
-/** `PATCH …/{id}`. */
-
 export const Conversation = Type.Object({
   id: Uuid,
   title: nullable(Type.String()),
