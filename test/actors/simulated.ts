@@ -58,8 +58,8 @@ export interface Simulation {
   worker(): SimulatedWorker;
   /** Publishes a command; the id may have been used before. */
   publish(ref: ActorRef, command: NamedCommand, id: string, by?: By): void;
-  /** Gives the partition to this worker; who had it loses it. */
-  own(worker: SimulatedWorker): void;
+  /** Gives the partition to this worker. Who had it is told, or goes on with what it holds. */
+  own(worker: SimulatedWorker, told?: boolean): void;
   /** Lets everything happen that is due now, then moves the clock to what is next. */
   step(): Promise<void>;
   /** Steps until every message is done; throws when that takes too long. */
@@ -218,12 +218,9 @@ export function simulate(random: () => number, troubles: Troubles): Simulation {
     const until_ms = clock.now() + limits.ack_wait_ms;
     const held = { worker: worker.id, until_ms };
     message.held = held;
-    // A handle dies with the partition, with its worker, and when its time is over.
+    // A handle dies when its partition is lost, with its worker, and when its time is over.
     const good = (): boolean =>
-      alive.has(worker.id) &&
-      owner === worker &&
-      message.held === held &&
-      held.until_ms > clock.now();
+      alive.has(worker.id) && message.held === held && held.until_ms > clock.now();
     return {
       ...{ ref, id, command, by, deliveries, traceparent: null, partition: 0 },
       reply: id,
@@ -275,11 +272,15 @@ export function simulate(random: () => number, troubles: Troubles): Simulation {
         ...{ held: null, waits_until_ms: 0, state: "open" },
       });
     },
-    own(worker) {
+    own(worker, told = true) {
       const before = owner;
       owner = worker;
-      if (before !== null && before !== worker && alive.has(before.id)) before.host.lost(0);
-      for (const message of messages) message.held = null;
+      if (before === null || before === worker) return;
+      if (!told && alive.has(before.id)) return;
+      if (alive.has(before.id)) before.host.lost(0);
+      for (const message of messages) {
+        if (message.held?.worker === before.id) message.held = null;
+      }
     },
     async step() {
       deliver();
