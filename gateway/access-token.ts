@@ -2,9 +2,11 @@
  * Access tokens: JWT, HS256, `sub`, `tenant`, `role`, `exp`. Nothing but this algorithm is accepted,
  * and every claim is checked against the pattern of its kind before it is used (I10).
  */
-import { errors as joseErrors, jwtVerify, SignJWT } from "jose";
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { SignJWT } from "jose";
 import { accessClaims, type Role } from "../schemas/access-token.ts";
 import { AppError } from "../schemas/errors.ts";
+import { parseJson } from "../schemas/validate.ts";
 
 /** Who a socket or a request belongs to. */
 export interface Identity {
@@ -31,23 +33,33 @@ export function issueAccessToken(
     .sign(secret);
 }
 
-/** Throws `AppError`: `token_expired`, or `unauthenticated` for anything else that is wrong. */
-export async function verifyAccessToken(
-  secret: Uint8Array,
-  token: string,
-  now_ms: number,
-): Promise<Identity> {
-  try {
-    const { payload } = await jwtVerify(token, secret, {
-      algorithms: ["HS256"],
-      currentDate: new Date(now_ms),
-    });
-    const parsed = accessClaims.parse({ role: "member", ...payload });
-    if (!parsed.ok) throw new AppError("unauthenticated");
-    const { sub, tenant, role, exp } = parsed.value;
-    return { tenant, user: sub, role, expires_ms: exp * 1000 };
-  } catch (error) {
-    if (error instanceof joseErrors.JWTExpired) throw new AppError("token_expired");
+/**
+ * Throws `AppError`: `token_expired`, or `unauthenticated` for anything else that is wrong. It is
+ * synchronous, since a socket must be upgraded before its handler returns (gateway/server.ts).
+ */
+export function verifyAccessToken(secret: Uint8Array, token: string, now_ms: number): Identity {
+  const [header = "", payload = "", signature = "", ...more] = token.split(".");
+  const signed = createHmac("sha256", secret).update(`${header}.${payload}`).digest();
+  const given = Buffer.from(signature, "base64url");
+  const genuine =
+    more.length === 0 && given.length === signed.length && timingSafeEqual(given, signed);
+  const { alg, crit } = fieldsOf(header);
+  if (!genuine || alg !== "HS256" || crit !== undefined) throw new AppError("unauthenticated");
+  const claims = fieldsOf(payload);
+  const parsed = accessClaims.parse({ role: "member", ...claims });
+  if (!parsed.ok) throw new AppError("unauthenticated");
+  const { sub, tenant, role, exp } = parsed.value;
+  const now_s = now_ms / 1000;
+  if (exp <= now_s) throw new AppError("token_expired");
+  const { nbf } = claims;
+  if (nbf !== undefined && !(typeof nbf === "number" && nbf <= now_s)) {
     throw new AppError("unauthenticated");
   }
+  return { tenant, user: sub, role, expires_ms: exp * 1000 };
+}
+
+/** The fields of one part of a token; none when it holds no JSON object. */
+function fieldsOf(part: string): Readonly<Record<string, unknown>> {
+  const value = parseJson(Buffer.from(part, "base64url").toString("utf8"));
+  return typeof value === "object" && value !== null ? { ...value } : {};
 }

@@ -217,10 +217,13 @@ export class Room {
   }
 }
 
-/** Whether a reader at `position` has all that the room has pushed. */
+/**
+ * Whether a reader at `position` stands exactly where the room does. One that another gateway has
+ * brought further waits for the room: joined, it would be told again what it has.
+ */
 export function isUpToDate(position: Position, room: Position): boolean {
   if (position.revision !== room.revision || position.owed !== null) return false;
   if (room.turn === null || position.turn === null) return room.turn === position.turn;
   const { turn, attempt, seq } = position.turn;
-  return turn === room.turn.turn && attempt === room.turn.attempt && seq >= room.turn.seq;
+  return turn === room.turn.turn && attempt === room.turn.attempt && seq === room.turn.seq;
 }

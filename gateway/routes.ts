@@ -168,7 +168,7 @@ async function answer(
   if (refused !== null) return exchange.problem(refused);
   const token = /^Bearer ([^\s]+)$/i.exec(exchange.header("authorization"))?.[1];
   if (token === undefined) return exchange.problem("unauthenticated");
-  const who = await verifyAccessToken(secret, token, clock.now());
+  const who = verifyAccessToken(secret, token, clock.now());
   const body = parseBody(exchange, await incoming);
   const call: Call = {
     service,

@@ -157,24 +157,22 @@ function upgrade(
   if (stopping()) return exchange.problem("shutting_down");
   if (token === undefined) return exchange.problem("unauthenticated");
   const { secret, clock } = service.ports;
-  verifyAccessToken(secret, token, clock.now())
-    .then((identity) => {
-      if (exchange.done) return;
-      exchange.upgraded();
-      const data: SocketData = { identity, session: null };
-      res.cork(() => {
-        res.upgrade(
-          data,
-          exchange.header("sec-websocket-key"),
-          offered.includes(protocol) ? protocol : "",
-          exchange.header("sec-websocket-extensions"),
-          context,
-        );
-      });
-    })
-    .catch((error: unknown) => {
-      exchange.problem(error instanceof AppError ? error.code : "internal");
-    });
+  try {
+    const identity = verifyAccessToken(secret, token, clock.now());
+    exchange.upgraded();
+    const data: SocketData = { identity, session: null };
+    // Before the handler returns: upgraded later, inside `cork`, the native server reads the new
+    // socket as the old response and now and then closes it (uWebSockets issue 1928).
+    res.upgrade(
+      data,
+      exchange.header("sec-websocket-key"),
+      offered.includes(protocol) ? protocol : "",
+      exchange.header("sec-websocket-extensions"),
+      context,
+    );
+  } catch (error) {
+    exchange.problem(error instanceof AppError ? error.code : "internal");
+  }
 }
 
 function wireOf(ws: Socket, data: SocketData): Wire {

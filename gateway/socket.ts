@@ -119,7 +119,7 @@ export class Session {
       case "ping":
         return this.#send({ type: "pong" });
       case "auth":
-        return this.#run(null, this.#renew(frame.token));
+        return this.#renew(frame.token);
       case "watch":
         return this.#run(frame.id, this.#watch(frame.id));
       case "unsubscribe": {
@@ -257,13 +257,18 @@ export class Session {
     this.#send({ type: "watched", id });
   }
 
-  async #renew(token: string): Promise<void> {
+  #renew(token: string): void {
     const { secret, clock } = this.#service.ports;
-    const identity = await verifyAccessToken(secret, token, clock.now());
-    if (identity.tenant !== this.#identity.tenant || identity.user !== this.#identity.user) {
-      throw new AppError("unauthenticated", "The token is of another user; open another socket.");
+    let identity: Identity;
+    try {
+      identity = verifyAccessToken(secret, token, clock.now());
+    } catch (error) {
+      return this.#answer(null, bodyOf(error));
     }
-    if (this.#closed) return;
+    if (identity.tenant !== this.#identity.tenant || identity.user !== this.#identity.user) {
+      const detail = "The token is of another user; open another socket.";
+      return this.#answer(null, errorBody("unauthenticated", detail));
+    }
     this.#identity = identity;
     this.#watchToken();
     const expiresIn = Math.floor((identity.expires_ms - clock.now()) / 1000);

@@ -1,0 +1,121 @@
+/**
+ * A gateway in this process on a real nats-server, a real worker, real read models and a scripted
+ * provider; tests may replace one of its ports. Foreign clients talk to it (foreign.ts).
+ */
+import { afterAll } from "vitest";
+import { issueAccessToken } from "../../gateway/access-token.ts";
+import type { GatewayPorts } from "../../gateway/ports.ts";
+import { type Gateway, startGateway } from "../../gateway/server.ts";
+import { logSource } from "../../projections/log-source.ts";
+import { connectDatabase } from "../../projections/postgres.ts";
+import { projectors } from "../../projections/projectors/all.ts";
+import { openQueries } from "../../projections/queries/queries.ts";
+import { startRunner } from "../../projections/runner.ts";
+import { systemClock, systemIds } from "../../schemas/ids.ts";
+import { commandPublisher } from "../../streams/commands.ts";
+import { holdLeases } from "../../streams/leases.ts";
+import { announcePosition, followPositions } from "../../streams/positions.ts";
+import { readCommits } from "../../streams/reader.ts";
+import { startWorld, type World } from "../actors/worker.ts";
+import { dialects } from "../projections/databases.ts";
+import { secret } from "../streams/system.ts";
+import { type Foreign, openForeign } from "./foreign.ts";
+
+export interface Running {
+  readonly world: World;
+  readonly gateway: Gateway;
+  /** What was reported as a fault; empty in a healthy run. */
+  readonly problems: readonly string[];
+  /** Another gateway of the same system; `change` replaces ports. */
+  another(change?: Partial<GatewayPorts>): Promise<Gateway>;
+  token(user?: string, tenant?: string, ttl_s?: number): Promise<string>;
+  /** A socket, once it is told that it is ready. */
+  connect(options?: { user?: string; tenant?: string; at?: Gateway }): Promise<Foreign>;
+  http(
+    method: string,
+    path: string,
+    options?: { body?: unknown; user?: string; tenant?: string; headers?: Record<string, string> },
+  ): Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
+}
+
+/** Starts everything; ended after the file's tests. */
+export async function startRunning(): Promise<Running> {
+  const ends: (() => Promise<void> | void)[] = [];
+  afterAll(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+  const problems: string[] = [];
+  const report: GatewayPorts["report"] = ({ what, error }) => {
+    problems.push(`${what}: ${String(error)}`);
+  };
+  const dialect = dialects.findLast(({ missing }) => !missing);
+  if (dialect === undefined) throw new Error("no database");
+  const [world, served] = await Promise.all([startWorld(), dialect.start()]);
+  ends.push(
+    () => world.stop(),
+    () => served.stop(),
+  );
+  const database = await connectDatabase(served.url);
+  ends.push(() => database.close());
+  const { streams, vault, log } = await world.system.client();
+  const names = projectors.map(({ name }) => name);
+  const leases = await holdLeases(streams, names, { holder: systemIds(), clock: systemClock });
+  ends.push(() => leases.release());
+  const runner = startRunner({
+    source: logSource(log, (options) => readCommits(streams, vault, options)),
+    announce: (projector, sequence) => announcePosition(streams, projector, sequence),
+    ...{ leases, database, projectors, clock: systemClock, report },
+  });
+  ends.push(() => runner.stop());
+  await world.worker();
+  const queries = openQueries(database, (call) => followPositions(streams, call));
+  ends.push(() => queries.stop());
+  const another: Running["another"] = async (change = {}) => {
+    const client = await world.system.client();
+    const ports: GatewayPorts = {
+      ...client,
+      ...{ queries, secret, report, clock: systemClock, ids: systemIds },
+      publish: commandPublisher(client.streams, secret),
+      ready: async () => ({ ready: runner.caughtUp(), checks: [] }),
+      models: () => [{ id: "scripted", provider: "openai-compatible" }],
+      knowsModel: (name) => name === "scripted",
+      page: new Map(),
+      local: null,
+      ...change,
+    };
+    const made = await startGateway(ports, { host: "127.0.0.1", port: 0, corsOrigins: [] });
+    ends.push(() => made.stop(500));
+    return made;
+  };
+  const gateway = await another();
+  const token: Running["token"] = (user = "ann", tenant = "acme", ttl_s = 3_600) =>
+    issueAccessToken(secret, { tenant, user, role: "member" }, ttl_s, Date.now());
+  return {
+    ...{ world, gateway, problems, another, token },
+    async connect({ user, tenant, at = gateway } = {}) {
+      const foreign = openForeign(at.url, await token(user, tenant));
+      ends.push(() => foreign.end());
+      await foreign.next(({ type }) => type === "ready");
+      return foreign;
+    },
+    async http(method, path, { body, user, tenant, headers = {} } = {}) {
+      const response = await fetch(`${gateway.url}${path}`, {
+        method,
+        headers: {
+          authorization: `Bearer ${await token(user, tenant)}`,
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      const parsed: unknown = text === "" ? {} : JSON.parse(text);
+      // Every answer of the API that has a body is an object.
+      return {
+        status: response.status,
+        body: parsed as Record<string, unknown>,
+        headers: response.headers,
+      };
+    },
+  };
+}
