@@ -42,6 +42,9 @@ const phrases: Readonly<Record<number, string>> = {
 /** A body that takes longer than this is not waited for. */
 const body_ms_max = 30_000;
 
+/** A refused body up to this declared length is read to its end; of a longer one nothing more. */
+const drained_bytes_max = 16 * 1024 * 1024;
+
 const security = {
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "no-referrer",
@@ -134,14 +137,21 @@ export class Exchange {
     this.#res.cork(() => {
       this.#res.writeStatus(`${status} ${phrases[status] ?? "Unknown"}`);
       for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
-      // The rest of a body that is too large is not read.
-      const close = status === 413;
+      const close = status === 413 && !this.#drains();
       if (this.method === "HEAD") this.#res.endWithoutBody(bytes?.byteLength ?? 0, close);
       else if (bytes === null) {
         if (status === 204 || status === 304) this.#res.endWithoutBody(undefined, close);
         else this.#res.end("", close);
       } else this.#res.end(bytes, close);
     });
+  }
+
+  /**
+   * Whether the rest of a body that is too large is read and dropped. Closed at once, its sender
+   * would meet a reset in the middle of writing and never read why.
+   */
+  #drains(): boolean {
+    return Number(this.header("content-length") || Number.NaN) <= drained_bytes_max;
   }
 
   /** RFC 9457, with our code and the trace id. */
