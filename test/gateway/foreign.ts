@@ -1,5 +1,5 @@
 /** A client that knows nothing of ours: the `ws` package and the protocol's words. */
-import { WebSocket } from "ws";
+import { WebSocket } from "ws"; // typed by ws-client.d.ts
 import type { ServerFrame } from "../../schemas/frames.ts";
 import { systemIds } from "../../schemas/ids.ts";
 

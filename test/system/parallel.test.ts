@@ -8,6 +8,7 @@ import type { Message, Page } from "../../schemas/http.ts";
 import { connect, newId } from "../../web/client.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
 import { temporary } from "../support/services.ts";
+import { foreignReader } from "./foreign-reader.ts";
 import { type Served, startServe } from "./serve.ts";
 import { openStory } from "./story.ts";
 
@@ -74,12 +75,21 @@ async function talk(number: number, cuts: { count: number }): Promise<void> {
   });
   client.begin(id, story);
   const turns = 2;
+  let reader: ReturnType<typeof foreignReader> | null = null;
   for (let turn = 0; turn < turns; turn++) {
     await client.send(id, `Question ${turn} of ${number}, 问题 😀`);
+    // Beside ours, a client that knows only the protocol, cut at other moments.
+    reader ??= foreignReader({
+      ...{ url: served.url, token: await served.token(), conversation: id },
+      roll: random(number + conversations),
+    });
     await story.until(({ frames }) => frames.filter(({ type }) => type === "end").length > turn);
   }
+  await reader?.ended(turns);
+  reader?.close();
   client.close();
-  expect(wrong, `conversation ${number}`).toEqual([]);
+  cuts.count += reader?.cuts ?? 0;
+  expect([...wrong, ...(reader?.wrong ?? [])], `conversation ${number}`).toEqual([]);
   const ended = story.events("turn.completed");
   expect(ended).toHaveLength(turns);
   const { items } = await served.get<Page<Message>>(`/api/v1/conversations/${id}/messages`);
@@ -88,6 +98,7 @@ async function talk(number: number, cuts: { count: number }): Promise<void> {
   expect(answers.map(({ text }) => text)).toEqual(
     ended.map(({ event }) => story.text(String(event["turn"]))),
   );
+  expect(answers.map(({ text }) => text)).toEqual([...(reader?.texts.values() ?? [])]);
 }
 
 test(`I6: ${conversations} conversations at once, every client cut at random, match what is stored`, async () => {
