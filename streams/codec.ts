@@ -52,10 +52,16 @@ export function contentOf(events: readonly DomainEvent[]): Content | null {
   for (const [index, { type, data }] of events.entries()) {
     const blanks = contentFields[type];
     if (blanks === undefined) continue;
-    const found = Object.entries(data).filter(
-      ([field, value]) => Object.hasOwn(blanks, field) && !isBlank(value),
-    );
-    if (found.length > 0) (content ??= {})[index] = Object.fromEntries(found);
+    const fields: Record<string, unknown> = {};
+    let any = false;
+    // An event's data is a record of its fields; the union of all types only cannot say so.
+    const values = data as Fields;
+    for (const field of Object.keys(blanks)) {
+      if (!Object.hasOwn(values, field) || isBlank(values[field])) continue;
+      fields[field] = values[field];
+      any = true;
+    }
+    if (any) (content ??= {})[index] = fields;
   }
   return content;
 }
@@ -88,7 +94,11 @@ export function encodeCommit(
     by: draft.by,
     at: draft.at,
     prev: head.hash,
-    events: draft.events.map(({ type, v, data }) => ({ type, v, data: plainOf(type, data) })),
+    events: draft.events.map(({ type, v, data }) => ({
+      type,
+      v,
+      data: { ...plainOf(type, data as Fields) },
+    })),
     ...(content === null ? {} : { sealed: seal(content, draft, key) }),
   };
   const bytes = Buffer.from(JSON.stringify(stored));
@@ -98,12 +108,12 @@ export function encodeCommit(
   return bytes;
 }
 
-function plainOf(type: EventType, data: object): Record<string, unknown> {
+function plainOf(type: EventType, data: Fields): Fields {
   const blanks = contentFields[type];
-  if (blanks === undefined) return { ...data };
-  return Object.fromEntries(
-    Object.entries(data).filter(([field]) => !Object.hasOwn(blanks, field)),
-  );
+  if (blanks === undefined) return data;
+  const plain = { ...data };
+  for (const field of Object.keys(blanks)) delete plain[field];
+  return plain;
 }
 
 const bound = (ref: ActorRef, commit: string): Buffer => Buffer.from(`${refKey(ref)}:${commit}`);

@@ -126,9 +126,17 @@ function streamsOf(nc: NatsConnection, js: JetStreamClient, jsm: JetStreamManage
     },
     tracked(request) {
       return new Promise((resolve, reject) => {
-        const settle = (): boolean => inFlight.delete(reject);
         inFlight.add(reject);
-        request.finally(settle).then(resolve, reject);
+        request.then(
+          (value) => {
+            inFlight.delete(reject);
+            resolve(value);
+          },
+          (error: unknown) => {
+            inFlight.delete(reject);
+            reject(error);
+          },
+        );
       });
     },
   };

@@ -1,0 +1,101 @@
+/**
+ * `append`: decisions per second into the log, sealed and chained, beside the rate of bare publishes
+ * of as many bytes with the same check, on the same server in the same run.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { randomBytes } from "node:crypto";
+import { type CommitDraft, empty_head, type Head } from "../schemas/commit.ts";
+import { event } from "../schemas/events.ts";
+import { type ActorRef, systemIds } from "../schemas/ids.ts";
+import { connectStreams } from "../streams/connection.ts";
+import { openLog } from "../streams/log.ts";
+import { startNatsServer } from "../streams/server.ts";
+import { provision } from "../streams/topology.ts";
+import { openVault } from "../streams/vault.ts";
+import { figure, median, type Print, rate } from "./figures.ts";
+
+const actors = 256;
+const rounds = 5;
+
+export async function append(print: Print, scale: number): Promise<void> {
+  await under("default", Math.round(20_000 * scale), "commits_per_s", print);
+  await under("always", Math.round(4_000 * scale), "commits_per_s_sync_always", print);
+}
+
+async function under(
+  sync: "default" | "always",
+  count: number,
+  name: string,
+  print: Print,
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
+  const server = await startNatsServer({ folder, port: 0, sync, log: () => undefined });
+  const streams = await connectStreams({ url: server.url, name: "bench" });
+  await provision(streams, { partitions: 8, replicas: 1 });
+  await streams.jsm.streams.add({ name: "BARE", subjects: ["bare.*"], storage: "file" });
+  const log = openLog(streams, await openVault(streams, randomBytes(32)));
+  const refs = Array.from({ length: actors }, (): ActorRef => {
+    return { tenant: "bench", kind: "conversation", id: systemIds() };
+  });
+  const heads = new Map<ActorRef, Head>();
+  const text = "A durable actor keeps its state in a log, and goes on where it was. ".repeat(4);
+  const draftOf = (ref: ActorRef): CommitDraft => ({
+    ...{ ref, commit: systemIds(), command: systemIds(), traceparent: null },
+    ...{ by: { type: "user", id: "bench" }, at: new Date().toISOString() },
+    events: [
+      event("message.added", { message: systemIds(), parent: systemIds(), role: "user", text }),
+      event("turn.started", {
+        ...{ turn: systemIds(), message: systemIds(), user: systemIds(), attempt: 1 },
+        ...{ owner: systemIds(), provider: "bench", model: "bench" },
+      }),
+    ],
+  });
+  const ours = async (draft: CommitDraft): Promise<void> => {
+    const appended = await log.append(draft, heads.get(draft.ref) ?? empty_head);
+    if (!appended.ok) throw new Error("nobody else writes here");
+    heads.set(draft.ref, appended.head);
+  };
+  // One at a time per actor, all actors at once: what a worker does.
+  const appends = async (each: number): Promise<number> => {
+    // What a decision costs is not part of it.
+    const drafts = refs.map((ref) => Array.from({ length: each }, () => draftOf(ref)));
+    const perSecond = await rate(actors, actors, async (at) => {
+      for (const draft of drafts[at] ?? []) await ours(draft);
+    });
+    return perSecond * each;
+  };
+  const sequences = new Map<number, number>();
+  let bytes = Buffer.alloc(0);
+  const bare = (each: number): Promise<number> =>
+    rate(actors, actors, async (at) => {
+      for (let n = 0; n < each; n++) {
+        const { seq } = await streams.js.publish(`bare.${at}`, bytes, {
+          msgID: systemIds(),
+          expect: { lastSubjectSequence: sequences.get(at) ?? 0 },
+        });
+        sequences.set(at, seq);
+      }
+    }).then((perSecond) => perSecond * each);
+
+  try {
+    await appends(4);
+    const stored = await streams.jsm.streams.getMessage("EVENTS", { seq: 1 });
+    bytes = randomBytes(stored?.data.length ?? 1_000);
+    await bare(4);
+    const each = Math.max(1, Math.round(count / actors));
+    const results: { ours: number; bare: number }[] = [];
+    for (let round = 0; round < rounds; round++) {
+      results.push({ bare: await bare(each), ours: await appends(each) });
+    }
+    const value = median(results.map((one) => one.ours));
+    const limit = median(results.map((one) => one.bare));
+    const ratio = median(results.map((one) => one.ours / one.bare));
+    print(figure("append", name, value, "1/s", limit, ratio));
+  } finally {
+    await streams.close();
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,58 @@
+/** What a scenario says: its figures, each beside the limit that was measured in the same run. */
+import { cpus, totalmem } from "node:os";
+
+export interface Figure {
+  readonly scenario: string;
+  readonly figure: string;
+  readonly value: number;
+  readonly unit: string;
+  /** What the same machine does without us; null where there is no such thing. */
+  readonly limit: number | null;
+  readonly ratio: number | null;
+}
+
+export type Print = (figure: Figure) => void;
+
+export function figure(
+  scenario: string,
+  name: string,
+  value: number,
+  unit: string,
+  limit: number | null = null,
+  ratio: number | null = limit === null ? null : value / limit,
+): Figure {
+  const rounded = (number: number): number => Number(number.toPrecision(4));
+  return {
+    ...{ scenario, figure: name, value: rounded(value), unit },
+    limit: limit === null ? null : rounded(limit),
+    ratio: ratio === null ? null : Number(ratio.toFixed(3)),
+  };
+}
+
+export const machine = (): string =>
+  `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GB, ${process.platform} ${process.arch}, Node ${process.version}`;
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 50);
+}
+
+export function percentile(values: readonly number[], percent: number): number {
+  const sorted = [...values].sort((one, other) => one - other);
+  const at = Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100));
+  return sorted[at] ?? Number.NaN;
+}
+
+/** Runs `count` jobs, `width` of them at a time; resolves with the jobs per second. */
+export async function rate(
+  count: number,
+  width: number,
+  job: (number: number) => Promise<void>,
+): Promise<number> {
+  let next = 0;
+  const began = performance.now();
+  const worker = async (): Promise<void> => {
+    while (next < count) await job(next++);
+  };
+  await Promise.all(Array.from({ length: Math.min(width, count) }, worker));
+  return (count * 1_000) / (performance.now() - began);
+}

@@ -1,0 +1,73 @@
+/** `npm run bench -- <scenario> [--json] [--scale 0.1] [--rate 200]`: measures, and never judges. */
+import { parseArgs } from "node:util";
+import { append } from "./append.ts";
+import { fanout } from "./fanout.ts";
+import { machine, type Figure } from "./figures.ts";
+import { turns } from "./turns.ts";
+
+const scenarios = {
+  append: "commits per second into the log, beside bare publishes of the same size",
+  turns: "first-token latency, turns per second beside a bare loop, CPU per token",
+  fanout: "deliveries per second of one conversation to many sockets, latency, memory a socket",
+} as const;
+
+function usage(why: string): never {
+  process.stderr.write(`${why}\n\nScenarios:\n`);
+  for (const [name, what] of Object.entries(scenarios))
+    process.stderr.write(`  ${name.padEnd(8)} ${what}\n`);
+  process.stderr.write(
+    "\nFlags: --json, --scale <number> (of the amounts), --rate <turns/s>, --sockets <n>\n",
+  );
+  process.exit(2);
+}
+
+function readFlags() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: "boolean", default: false },
+        scale: { type: "string", default: "1" },
+        rate: { type: "string", default: "200" },
+        sockets: { type: "string", default: "1000" },
+      },
+    });
+  } catch (error) {
+    return usage(error instanceof Error ? error.message : String(error));
+  }
+}
+
+const { values, positionals } = readFlags();
+const [scenario, ...more] = positionals;
+if (scenario === undefined || more.length > 0) usage("Name one scenario.");
+const scale = Number(values.scale);
+const perSecond = Number(values.rate);
+const sockets = Number(values.sockets);
+if (![scale, perSecond, sockets].every((number) => number > 0))
+  usage("A flag is not a number above 0.");
+
+const print = (one: Figure): void => {
+  if (values.json) process.stdout.write(`${JSON.stringify(one)}\n`);
+  else {
+    const beside = one.limit === null ? "" : `   limit ${one.limit}   ratio ${one.ratio ?? ""}`;
+    process.stdout.write(
+      `${one.figure.padEnd(40)} ${String(one.value).padStart(10)} ${one.unit}${beside}\n`,
+    );
+  }
+};
+if (!values.json)
+  process.stdout.write(`${scenario} on ${machine()}, embedded nats-server and PGlite\n`);
+switch (scenario) {
+  case "append":
+    await append(print, scale);
+    break;
+  case "turns":
+    await turns(print, scale, perSecond);
+    break;
+  case "fanout":
+    await fanout(print, scale, sockets);
+    break;
+  default:
+    usage(`"${scenario}" is not a scenario.`);
+}
+process.exit(0);

@@ -1,0 +1,144 @@
+/** The processes of a run: the system itself, the scripted provider, clients; ended by their pid. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const root = join(import.meta.dirname, "..");
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+export interface Program {
+  readonly pid: number;
+  /** What it said first. */
+  readonly said: RegExpExecArray;
+  readonly child: ChildProcess;
+  end(): Promise<void>;
+}
+
+/** Runs one of our programs; resolves at the first line of its output that matches. */
+export function run(
+  words: readonly string[],
+  until: RegExp,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Program> {
+  const child = spawn(process.execPath, [...words], {
+    cwd: root,
+    env: { PATH: "/usr/bin:/bin", ...env },
+    stdio: ["pipe", "pipe", "pipe", "ipc"],
+  });
+  running.add(child);
+  let trouble = "";
+  child.stderr?.on(
+    "data",
+    (chunk: Buffer) => (trouble = (trouble + chunk.toString()).slice(-2_000)),
+  );
+  const gone = new Promise<void>((resolve) => {
+    child.once("exit", () => {
+      running.delete(child);
+      resolve();
+    });
+  });
+  return new Promise((resolve, reject) => {
+    if (child.stdout === null) return;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      const said = until.exec(line);
+      if (said === null) return;
+      const end = (): Promise<void> => {
+        child.kill("SIGTERM");
+        return gone;
+      };
+      resolve({ pid: child.pid ?? 0, said, child, end });
+    });
+    void gone.then(() => reject(new Error(`${words.join(" ")} ended: ${trouble}`)));
+  });
+}
+
+export interface Served {
+  readonly url: string;
+  readonly natsUrl: string;
+  readonly folder: string;
+  /** The process and all that it started. */
+  pids(): readonly number[];
+  readonly pid: number;
+  token(): Promise<string>;
+  end(): Promise<void>;
+}
+
+/** `colloquy serve` on a folder of its own. */
+export async function serve(
+  sync: "always" | "default",
+  env: Readonly<Record<string, string>> = {},
+): Promise<Served> {
+  const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
+  const settings = {
+    ...{ COLLOQUY_DATA: folder, COLLOQUY_PORT: "0", COLLOQUY_NATS_PORT: "0" },
+    ...{ COLLOQUY_NATS_SYNC: sync, ...env },
+  };
+  const program = await run(["cli/main.ts", "serve"], /^Colloquy is ready: (\S+)$/, settings);
+  const port = readFileSync(join(folder, "nats", "port"), "utf8").trim();
+  return {
+    url: program.said[1] ?? "",
+    natsUrl: `nats://127.0.0.1:${port}`,
+    folder,
+    pid: program.pid,
+    pids: () => [program.pid, ...childrenOf(program.pid)],
+    async token() {
+      const words = ["cli/main.ts", "token", "--tenant", "main", "--user", "bench"];
+      const made = await run(words, /^(\S+)$/, settings);
+      return made.said[1] ?? "";
+    },
+    async end() {
+      await program.end();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The scripted provider; `url` is what `OPENAI_BASE_URL` takes. */
+export async function provider(
+  tokens: number,
+  delay_ms: number,
+): Promise<{ url: string; end(): Promise<void> }> {
+  const words = [
+    "test/support/model-server.ts",
+    "--tokens",
+    `${tokens}`,
+    "--delay-ms",
+    `${delay_ms}`,
+  ];
+  const program = await run(words, /"url":"([^"]+)"/);
+  return { url: program.said[1] ?? "", end: program.end };
+}
+
+function childrenOf(parent: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => statOf(pid)?.parent === parent);
+}
+
+function statOf(pid: number): { parent: number; cpu_us: number } | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // Ticks of 10 ms, as Linux tells them.
+    const cpu_us = (Number(fields[11]) + Number(fields[12])) * 10_000;
+    return { parent: Number(fields[1]), cpu_us };
+  } catch {
+    return null;
+  }
+}
+
+/** CPU time that processes have used so far, in microseconds. */
+export const cpuOf = (pids: readonly number[]): number =>
+  pids.reduce((sum, pid) => sum + (statOf(pid)?.cpu_us ?? 0), 0);
+
+/** Memory that a process holds, in bytes. */
+export function residentBytes(pid: number): number {
+  const kb = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kb ?? 0) * 1024;
+}

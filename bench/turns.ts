@@ -1,0 +1,154 @@
+/**
+ * `turns`: whole turns through the whole system, against a scripted provider without latency. First
+ * tokens when nothing else happens and at a given rate; turns per second at saturation, beside a bare
+ * loop of the same run (publish, consume, append, ack, no actors); CPU per token of all our processes.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connectStreams } from "../streams/connection.ts";
+import { startNatsServer } from "../streams/server.ts";
+import { openChatter, type Chatter } from "./chatter.ts";
+import { figure, median, percentile, type Print, rate } from "./figures.ts";
+import { cpuOf, provider, serve } from "./processes.ts";
+
+const sockets = 20;
+
+export async function turns(print: Print, scale: number, perSecond: number): Promise<void> {
+  for (const sync of ["default", "always"] as const) {
+    const suffix = sync === "default" ? "" : "_sync_always";
+    const limit = await bareLoop(sync, Math.round(6_000 * scale));
+    const model = await provider(20, 0);
+    const served = await serve(sync, { OPENAI_BASE_URL: model.url });
+    try {
+      const token = await served.token();
+      const chatters = await Promise.all(
+        Array.from({ length: sockets }, () => openChatter(served.url, token)),
+      );
+      const chatter = (at: number): Chatter => chatters[at % sockets] ?? never();
+      await rate(Math.round(400 * scale), 20, async (at) => void (await chatter(at).turn("warm")));
+
+      const idle: number[] = [];
+      for (let n = 0; n < Math.round(200 * scale); n++) {
+        idle.push((await chatter(n).turn("idle")).first_ms);
+      }
+      for (const percent of [50, 95, 99]) {
+        const value = percentile(idle, percent);
+        print(figure("turns", `first_token_p${percent}_ms${suffix}`, value, "ms"));
+      }
+
+      const paced = await atRate(chatter, perSecond, Math.round(perSecond * 8 * scale));
+      for (const percent of [50, 95, 99]) {
+        const name = `first_token_at_${perSecond}_per_s_p${percent}_ms${suffix}`;
+        print(figure("turns", name, percentile(paced, percent), "ms"));
+      }
+
+      const rounds: number[] = [];
+      for (let round = 0; round < 3; round++) {
+        const count = Math.round(1_500 * scale);
+        rounds.push(await rate(count, 200, async (at) => void (await chatter(at).turn("full"))));
+      }
+      print(figure("turns", `turns_per_s${suffix}`, median(rounds), "1/s", limit));
+      for (const one of chatters) one.close();
+    } finally {
+      await served.end();
+      await model.end();
+    }
+  }
+  await cpuPerToken(print, scale);
+}
+
+function never(): never {
+  throw new Error("there is a socket for every number");
+}
+
+/** First-token times of turns that begin at a steady rate, however long the ones before take. */
+async function atRate(
+  chatter: (at: number) => Chatter,
+  perSecond: number,
+  count: number,
+): Promise<number[]> {
+  const began = performance.now();
+  const running: Promise<number>[] = [];
+  for (let n = 0; n < count; n++) {
+    const wait_ms = began + (n * 1_000) / perSecond - performance.now();
+    if (wait_ms > 1) await new Promise((resolve) => setTimeout(resolve, wait_ms));
+    running.push(
+      chatter(n)
+        .turn("paced")
+        .then(({ first_ms }) => first_ms),
+    );
+  }
+  return Promise.all(running);
+}
+
+/** One long stream to one client, every token a write of its own. */
+async function cpuPerToken(print: Print, scale: number): Promise<void> {
+  const tokens = Math.round(4_000 * scale);
+  const model = await provider(tokens, 1);
+  const served = await serve("default", { OPENAI_BASE_URL: model.url });
+  try {
+    const chatter = await openChatter(served.url, await served.token());
+    await chatter.turn("warm");
+    const rounds: number[] = [];
+    for (let round = 0; round < 3; round++) {
+      const pids = served.pids();
+      const before = cpuOf(pids);
+      await chatter.turn("stream");
+      rounds.push((cpuOf(pids) - before) / tokens);
+    }
+    print(figure("turns", "cpu_us_per_token", median(rounds), "µs"));
+    chatter.close();
+  } finally {
+    await served.end();
+    await model.end();
+  }
+}
+
+/** Publish a command, consume it, append one event, ack: what a turn could not be faster than. */
+async function bareLoop(sync: "always" | "default", count: number): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
+  const server = await startNatsServer({ folder, port: 0, sync, log: () => undefined });
+  const streams = await connectStreams({ url: server.url, name: "bench" });
+  try {
+    const { jsm, js } = streams;
+    await jsm.streams.add({
+      name: "IN",
+      subjects: ["in.*"],
+      storage: "file",
+      retention: "workqueue",
+    });
+    await jsm.streams.add({ name: "OUT", subjects: ["out.*"], storage: "file" });
+    await jsm.consumers.add("IN", {
+      durable_name: "all",
+      ack_policy: "explicit",
+      max_ack_pending: 10_000,
+    });
+    const consumer = await js.consumers.get("IN", "all");
+    const bytes = Buffer.alloc(600, "x");
+    const waiting = new Map<string, () => void>();
+    const messages = await consumer.consume({
+      max_messages: 1_000,
+      callback(message) {
+        const id = message.subject.slice("in.".length);
+        const options = { expect: { lastSubjectSequence: 0 } };
+        void js.publish(`out.${id}`, bytes, options).then(() => {
+          message.ack();
+          waiting.get(id)?.();
+          waiting.delete(id);
+        });
+      },
+    });
+    const perSecond = await rate(count, 200, async (at) => {
+      const done = new Promise<void>((resolve) => waiting.set(`${at}`, resolve));
+      await js.publish(`in.${at}`, bytes);
+      await done;
+    });
+    messages.stop();
+    return perSecond;
+  } finally {
+    await streams.close();
+    await server.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
