@@ -34,26 +34,36 @@ test("I7: kill -9 in mid-answer, start again: the turn is restarted and ends by 
   const id = newId();
   const before = openStory((why) => wrong.push(why));
   const first = served.client();
-  first.begin(id, before);
+  const reading = first.begin(id, before);
   await first.send(id, "Tell me a story [[tokens:12]] [[gate]]");
   provider.release(4);
   await before.until(({ frames }) => frames.some(({ type }) => type === "token"));
   await served.end("SIGKILL");
+  const cursor = reading.cursor();
   first.close();
 
   await again();
+  // One goes on from its old cursor, in the same story; another reads it from the beginning.
+  const third = served.client();
+  third.subscribe(id, before, cursor);
   const after = openStory((why) => wrong.push(why));
   const second = served.client();
   second.subscribe(id, after);
   await provider.whenRequest(2);
   provider.release(12);
-  await after.until(({ frames }) => frames.some(({ type }) => type === "end"));
+  for (const story of [before, after]) {
+    await story.until(({ frames }) => frames.some(({ type }) => type === "end"));
+  }
   second.close();
+  third.close();
 
   expect(after.events("turn.restarted")).toHaveLength(1);
   const [ended] = after.events("turn.completed");
   expect(ended?.event["attempt"]).toBe(2);
-  expect(after.text(String(ended?.event["turn"]))).toBe(ended?.event["text"]);
+  for (const story of [before, after]) {
+    expect(story.text(String(ended?.event["turn"]))).toBe(ended?.event["text"]);
+    expect(story.events("turn.restarted")).toHaveLength(1);
+  }
   const { items } = await messages(id);
   expect(items.map(({ role, status }) => [role, status])).toEqual([
     ["user", "done"],
