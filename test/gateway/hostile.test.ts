@@ -15,6 +15,7 @@ import { type Running, startRunning } from "./running.ts";
 let running: Running;
 beforeAll(async () => {
   running = await startRunning();
+  return () => running.stop();
 });
 
 /** Somebody else's answer, running while each test does its worst. */

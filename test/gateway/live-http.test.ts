@@ -7,6 +7,7 @@ import { type Running, startRunning } from "./running.ts";
 let running: Running;
 beforeAll(async () => {
   running = await startRunning();
+  return () => running.stop();
 });
 
 const api = "/api/v1/conversations";

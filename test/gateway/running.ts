@@ -2,7 +2,6 @@
  * A gateway in this process on a real nats-server, a real worker, real read models and a scripted
  * provider; tests may replace one of its ports. Foreign clients talk to it (foreign.ts).
  */
-import { afterAll } from "vitest";
 import { issueAccessToken } from "../../gateway/access-token.ts";
 import type { GatewayPorts } from "../../gateway/ports.ts";
 import { type Gateway, startGateway } from "../../gateway/server.ts";
@@ -36,14 +35,12 @@ export interface Running {
     path: string,
     options?: { body?: unknown; user?: string; tenant?: string; headers?: Record<string, string> },
   ): Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
+  stop(): Promise<void>;
 }
 
-/** Starts everything; ended after the file's tests. */
+/** Starts everything; whoever asks for it stops it. */
 export async function startRunning(): Promise<Running> {
   const ends: (() => Promise<void> | void)[] = [];
-  afterAll(async () => {
-    for (const end of ends.reverse()) await end();
-  });
   const problems: string[] = [];
   const report: GatewayPorts["report"] = ({ what, error }) => {
     problems.push(`${what}: ${String(error)}`);
@@ -92,6 +89,9 @@ export async function startRunning(): Promise<Running> {
     issueAccessToken(secret, { tenant, user, role: "member" }, ttl_s, Date.now());
   return {
     ...{ world, gateway, problems, another, token },
+    async stop() {
+      for (const end of ends.splice(0).reverse()) await end();
+    },
     async connect({ user, tenant, at = gateway } = {}) {
       const foreign = openForeign(at.url, await token(user, tenant));
       ends.push(() => foreign.end());

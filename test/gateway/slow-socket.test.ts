@@ -6,6 +6,7 @@ import { type Running, startRunning } from "./running.ts";
 let running: Running;
 beforeAll(async () => {
   running = await startRunning();
+  return () => running.stop();
 });
 
 test("I5 I6 I11: a socket that stops reading lags, costs bounded memory, and catches up exactly", async () => {

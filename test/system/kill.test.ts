@@ -1,6 +1,7 @@
 /** The whole process is killed and started again: conversations go on where they were (I5, I6, I7). */
 import { rmSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { endOrphans } from "../../cli/data-folder.ts";
 import type { Conversation, Message, Page } from "../../schemas/http.ts";
 import { newId } from "../../web/client.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
@@ -19,7 +20,8 @@ beforeEach(async () => {
 afterEach(async () => {
   await served.end("SIGKILL");
   await provider.close();
-  // Whatever the kill left behind is ended by the next start, and a token needs none.
+  // The embedded servers outlive a kill, until the next start ends them; here there is none.
+  await endOrphans(folder, () => undefined);
   rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
 });
 
