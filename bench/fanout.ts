@@ -29,7 +29,7 @@ export async function fanout(print: Print, scale: number, sockets: number): Prom
   try {
     const token = await served.token();
     const turn = await beginTurn(served.url, token);
-    const lane = await openLane(streams, turn);
+    const lane = openLane(streams, turn);
     const { hostname, port } = new URL(served.url);
     const reader = await run(["bench/reader.ts"], /^reading$/);
     const ask = asker(reader);

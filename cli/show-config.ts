@@ -53,7 +53,7 @@ export function configMarkdown(): string {
     "",
     "Colloquy reads the environment once, when a command starts. A `COLLOQUY_` key that is not in this table is refused with the nearest name; an empty value counts as absent; secrets are masked when they are printed. `colloquy config` shows what holds and where it comes from.",
     "",
-    "This file is generated from `cli/config.ts`: `node scripts/documents.ts`.",
+    "This file is generated from `cli/config.ts`: `node cli/documents.ts`.",
     "",
     "| key | type | default | what it is |",
     "| --- | --- | --- | --- |",

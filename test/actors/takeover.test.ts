@@ -59,7 +59,12 @@ test("I7: a turn whose workers die one after the other ends as failed, with what
   const failed = await talk.event("turn.failed");
   expect(failed.code).toBe("turn_attempts_exhausted");
   const last = talk.frames.filter(({ a }) => a === limits.turn_attempts_max);
-  expect(last.map(({ d }) => d).join("").startsWith(failed.text)).toBe(true);
+  expect(
+    last
+      .map(({ d }) => d)
+      .join("")
+      .startsWith(failed.text),
+  ).toBe(true);
   const reply = await talk.command("send", { text: "and now?" });
   expect(reply).toMatchObject({ ok: true });
   await talk.event("turn.completed");

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { expect, test } from "vitest";
-import { documents, written } from "../../scripts/documents.ts";
+import { documents, written } from "../../cli/documents.ts";
 
 const root = join(import.meta.dirname, "../..");
 

@@ -86,8 +86,7 @@ export function openForeign(url: string, token: string): Foreign {
       const answer = await next((one) => "id" in one && one.id === id);
       return { ...answer, id };
     },
-    // The overloads only narrow what a name can find.
-    next: next as Foreign["next"],
+    next,
     until: (holds) => until(() => holds(frames)),
     text(turn, attempt = 1, after = 0) {
       let seq = after;

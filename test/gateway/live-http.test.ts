@@ -71,7 +71,8 @@ describe("over HTTP", () => {
       const { body } = await running.http("GET", `${api}?limit=2${cursor}`, { user: "pages" });
       const items = body["items"] as { id: string }[]; // as PROTOCOL.md
       seen.push(...items.map(({ id }) => id));
-      cursor = body["next"] === null ? "" : `&cursor=${encodeURIComponent(String(body["next"]))}`;
+      const next = body["next"];
+      cursor = typeof next === "string" ? `&cursor=${encodeURIComponent(next)}` : "";
     } while (cursor !== "");
     expect(seen).toEqual(made);
   });

@@ -1,10 +1,10 @@
 /**
  * Writes the documents that say what the code says: docs/EVENTS.md, docs/ERRORS.md, docs/CONFIG.md.
- * `node scripts/documents.ts` writes them; a test compares them, so that they cannot grow apart.
+ * `node cli/documents.ts` writes them; a test compares them, so that they cannot grow apart.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { configMarkdown } from "../cli/show-config.ts";
+import { configMarkdown } from "./show-config.ts";
 import { errors } from "../schemas/errors.ts";
 import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
 
@@ -36,7 +36,7 @@ Every failure that a client can see has one of these codes: in \`nack\` and \`er
 
 *Again* means that the same request, with the same id, may succeed later. *Who* must act for it to succeed. *Close* is the WebSocket close code of errors that end a socket; all others leave it open.
 
-This file is generated from \`schemas/errors.ts\`: \`node scripts/documents.ts\`.
+This file is generated from \`schemas/errors.ts\`: \`node cli/documents.ts\`.
 
 ${line(["code", "HTTP", "close", "again", "who", "message"])}
 ${line(["---", "---", "---", "---", "---", "---"])}
@@ -73,7 +73,7 @@ function eventsMarkdown(): string {
 /** What of a JSON Schema is shown. */
 interface Schema {
   readonly type?: string;
-  readonly const?: unknown;
+  readonly const?: string | number | boolean;
   readonly enum?: readonly unknown[];
   readonly anyOf?: readonly Schema[];
   readonly items?: Schema;
@@ -88,7 +88,7 @@ interface Shape {
 }
 
 function typeOf(schema: Schema): string {
-  if (schema.const !== undefined) return `\`${String(schema.const)}\``;
+  if (schema.const !== undefined) return `\`${schema.const}\``;
   if (schema.anyOf !== undefined) return schema.anyOf.map(typeOf).join(" or ");
   if (schema.enum !== undefined) return "text";
   if (schema.type === "array") return `list of ${typeOf(schema.items ?? {})}`;
@@ -139,7 +139,7 @@ A change of an event's shape raises its version and adds an upcaster in \`schema
 
 ## The types
 
-This file is generated from \`schemas/events.ts\`: \`node scripts/documents.ts\`.
+This file is generated from \`schemas/events.ts\`: \`node cli/documents.ts\`.
 `;
 
 if (import.meta.main) {
