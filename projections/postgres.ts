@@ -81,6 +81,9 @@ export async function connectDatabase(
   });
   // A pooled connection that dies idle is dropped by the pool; the next query opens another.
   pool.on("error", () => undefined);
+  // A server that ends a session says so to whoever holds it and to nobody else: also while the
+  // connection is being dropped, when an error without a listener would end the process (seen).
+  pool.on("connect", (client) => client.on("error", () => undefined));
 
   const acquire = async (): Promise<pg.PoolClient> => {
     if (pool.waitingCount >= limits.database_waiting_max) {

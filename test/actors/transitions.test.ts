@@ -11,8 +11,11 @@ import { no_frames } from "../../schemas/tokens.ts";
 
 const usage = { tokensIn: 0, tokensOut: 0, costUsd: "0.000000" };
 const route = { provider: "p", model: "m" };
-const at = <T extends EventType>(type: T, data: EventData<T>): ConversationEvent =>
-  ({ ...event(type, data), sequence: 1, command: "c" });
+const at = <T extends EventType>(type: T, data: EventData<T>): ConversationEvent => ({
+  ...event(type, data),
+  sequence: 1,
+  command: "c",
+});
 
 const started = (turn: string): ConversationEvent =>
   at("turn.started", { turn, message: `${turn}-m`, user: "u", attempt: 1, owner: "w", ...route });

@@ -163,8 +163,10 @@ describe("HTTP requests", () => {
       fc.json().map((text) => Buffer.from(`{"unknown":${text}}`)),
       fc.integer({ min: 1, max: 20_000 }).map((n) => Buffer.from("[".repeat(n) + "]".repeat(n))),
     );
+    // The one short body that is right: a conversation without wishes.
+    const wrong = body.filter((bytes) => Buffer.from(bytes).toString().trim() !== "{}");
     await fc.assert(
-      fc.asyncProperty(body, async (bytes) => {
+      fc.asyncProperty(wrong, async (bytes) => {
         const answer = await fetch(`${running.gateway.url}${path}`, {
           method: "POST",
           headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },

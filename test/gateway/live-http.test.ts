@@ -80,7 +80,9 @@ describe("over HTTP", () => {
   test("health, readiness and problems, each with its code", async () => {
     const { gateway } = running;
     expect((await fetch(`${gateway.url}/health`)).status).toBe(200);
-    expect((await fetch(`${gateway.url}/ready`)).status).toBe(200);
+    // Read models say once a second how far they are.
+    const ready = async (): Promise<number> => (await fetch(`${gateway.url}/ready`)).status;
+    await expect.poll(ready, { timeout: 10_000 }).toBe(200);
     const at = await running.another({ ready: async () => ({ ready: false, checks: [] }) });
     expect((await fetch(`${at.url}/ready`)).status).toBe(503);
     const { body: made } = await running.http("POST", api, { body: {} });
