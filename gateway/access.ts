@@ -3,7 +3,7 @@
  * Everybody else is told that it does not exist (I10). The owner never changes, so it is cached.
  */
 import type { ActorRef } from "../schemas/ids.ts";
-import { type Commit, empty_head } from "../schemas/commit.ts";
+import type { Commit } from "../schemas/commit.ts";
 import { refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Log } from "../streams/log.ts";
@@ -36,7 +36,8 @@ export class Owners {
     const key = refKey(ref);
     const cached = this.#owners.get(key);
     if (cached !== undefined) return cached;
-    const first = (await this.#log.first(ref)) ?? (await this.#confirmed(ref));
+    // The leader's word: a replica may not have it yet.
+    const first = await this.#log.first(ref);
     if (first === null) return undefined;
     const owner = ownerOf(first);
     if (owner !== undefined) this.#remember(key, owner);
@@ -48,13 +49,6 @@ export class Owners {
     const owner = await this.owner(ref);
     if (owner === undefined) return "absent";
     return grants(owner, who) ? "granted" : "denied";
-  }
-
-  /** A replica may not have it yet: only the leader can say that nothing is there. */
-  async #confirmed(ref: ActorRef): Promise<Commit | null> {
-    if ((await this.#log.last(ref)) === null) return null;
-    for await (const commit of this.#log.read(ref, empty_head)) return commit;
-    return null;
   }
 
   #remember(key: string, owner: string | null): void {

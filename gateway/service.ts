@@ -82,10 +82,11 @@ export async function command(
   if (typeof model === "string" && !service.ports.knowsModel(model)) {
     throw new AppError("model_not_found");
   }
-  if ((await service.owners.access(ref, who)) === "denied") throw new AppError("not_found");
   const lease = service.rooms.enter(ref);
   try {
-    await lease.room.opened;
+    // Side by side: both ask the log, and nothing is shown before the command is answered.
+    const [access] = await Promise.all([service.owners.access(ref, who), lease.room.opened]);
+    if (access === "denied") throw new AppError("not_found");
   } catch (error) {
     lease.release();
     throw error instanceof AppError ? error : new AppError("unavailable");

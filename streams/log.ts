@@ -46,7 +46,7 @@ export interface Log {
   read(ref: ActorRef, after: Head): AsyncIterable<Commit>;
   /** The actor's last commit, from the leader. */
   last(ref: ActorRef): Promise<Commit | null>;
-  /** The actor's first commit. */
+  /** The actor's first commit, from the leader. */
   first(ref: ActorRef): Promise<Commit | null>;
   /** The commit at an EVENTS sequence; null when nothing stands there. */
   at(sequence: number): Promise<Commit | null>;
