@@ -1,0 +1,133 @@
+/** The commands as somebody types them, right and wrong, in processes of their own. */
+import { rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { verifyAccessToken } from "../../gateway/access-token.ts";
+import { folderSecret } from "../../cli/data-folder.ts";
+import { webAssets } from "../../cli/web-assets.ts";
+import { startedAt } from "../../cli/processes.ts";
+import { colloquy, startServe } from "../system/serve.ts";
+import { temporary } from "../support/services.ts";
+
+let folder: string;
+beforeEach(() => {
+  folder = temporary("commands");
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+
+test.each([
+  [["srve"], /"srve" is not a command; did you mean serve\?/],
+  [["serve", "--prot", "1"], /--prot is not a flag here; did you mean --port\?/],
+  [["serve", "--roles", "gatway"], /"gatway" is not a role; did you mean gateway\?/],
+  [["token"], /needs --tenant and --user/],
+  [["token", "--tenant", "A", "--user", "u"], /--tenant is a slug/],
+  [["token", "--tenant", "a", "--user", "u", "--role", "king"], /--role is one of/],
+  [["token", "--tenant", "a", "--user", "u", "--ttl", "soon"], /--ttl is a time like/],
+  [["config", "extra"], /one word too many/],
+  [["chat", "--url", "nowhere"], /--url is not a URL/],
+])("colloquy %j is refused with one sentence", async (words, sentence) => {
+  const { code, out, err } = await colloquy(words, { folder });
+  expect(err).toMatch(sentence);
+  expect(err.trim().split("\n")).toHaveLength(1);
+  expect([code, out]).toEqual([2, ""]);
+});
+
+test("token prints a token that the gateway takes, and nothing else", async () => {
+  const words = ["token", "--tenant", "acme", "--user", "ann@example.com", "--ttl", "15m"];
+  const { code, out, err } = await colloquy(words, { folder });
+  expect([code, err]).toEqual([0, ""]);
+  const who = verifyAccessToken(folderSecret(folder, "secret"), out.trim(), Date.now());
+  expect(who).toMatchObject({ tenant: "acme", user: "ann@example.com", role: "member" });
+  expect(Math.round((who.expires_ms - Date.now()) / 60_000)).toBe(15);
+});
+
+test("config shows every key and no secret; help and version are there", async () => {
+  const secret = "s".repeat(40);
+  const { out } = await colloquy(["config", "--json"], {
+    folder,
+    env: { COLLOQUY_SECRET: secret },
+  });
+  const rows = JSON.parse(out) as { key: string; value: string | null; source: string }[];
+  expect(rows.find(({ key }) => key === "COLLOQUY_DATA")).toMatchObject({ value: folder });
+  expect(rows.find(({ key }) => key === "COLLOQUY_SECRET")?.source).toBe("environment");
+  expect(out).not.toContain(secret);
+  expect((await colloquy([], { folder })).out).toContain("colloquy <command>");
+  expect((await colloquy(["--version"], { folder })).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+});
+
+test("doctor says what is wrong, and ends with 1", async () => {
+  const well = await colloquy(["doctor"], { folder });
+  expect(well.code).toBe(0);
+  const ill = await colloquy(["doctor", "--json"], {
+    folder,
+    env: { OPENAI_BASE_URL: "http://127.0.0.1:1/v1" },
+  });
+  expect(ill.code).toBe(1);
+  const findings = JSON.parse(ill.out) as { check: string; ok: boolean }[];
+  expect(findings.filter(({ ok }) => !ok).map(({ check }) => check)).toEqual(["model"]);
+});
+
+test("a port that is taken and missing secrets are one sentence each", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => taken.once("listening", resolve));
+  const address = taken.address();
+  const port = typeof address === "object" ? String(address?.port) : "";
+  try {
+    const nats = await colloquy(["serve"], { folder, env: { COLLOQUY_NATS_PORT: port } });
+    expect(nats.err).toContain(`Port ${port} is taken`);
+    const http = await colloquy(["serve", "--port", port], { folder });
+    expect(http.err).toContain(`127.0.0.1:${port} is taken`);
+    expect([nats.code, http.code]).toEqual([1, 1]);
+  } finally {
+    taken.close();
+  }
+  const url = { NATS_URL: "nats://127.0.0.1:1" };
+  const secrets = await colloquy(["serve"], { folder, env: url });
+  expect(secrets.err).toContain("COLLOQUY_SECRET is required with NATS_URL");
+  expect(secrets.err.trim().split("\n")).toHaveLength(1);
+});
+
+test("after SIGTERM, and one more of them, everything that was started is gone", async () => {
+  const served = await startServe(folder);
+  const mine = startedAt(served.pid);
+  const response = await fetch(`${served.url}/ready`);
+  expect(response.status).toBe(200);
+  const began = performance.now();
+  process.kill(served.pid, "SIGTERM");
+  expect(await served.end("SIGTERM")).toBe(0);
+  expect(performance.now() - began).toBeLessThan(10_000);
+  expect(startedAt(served.pid)).not.toBe(mine);
+  // Nothing holds the folder any more: neither a lock nor a server.
+  const again = await startServe(folder);
+  expect(again.complaints).toEqual([]);
+  await again.end("SIGTERM");
+});
+
+test("chat answers one message from a pipe, with a server of its own when none runs", async () => {
+  const input = "What is a log? A log is an ordered list of events. It is never changed.";
+  const { code, out } = await colloquy(["chat"], { folder, input });
+  expect(code).toBe(0);
+  expect(out).toContain("> A log is an ordered list of events.");
+  const empty = await colloquy(["chat"], { folder, input: " \n" });
+  expect([empty.code, empty.out]).toEqual([2, ""]);
+});
+
+test("the page's modules are served as JavaScript that names each other as it is served", () => {
+  const assets = webAssets();
+  expect([...assets.keys()]).toEqual(
+    expect.arrayContaining(["/", "/favicon.svg", "/web/client.js"]),
+  );
+  for (const [path, { type, bytes, etag }] of assets) {
+    expect(etag).toMatch(/^"[\w-]{22}"$/);
+    if (!path.endsWith(".js") || path.includes("vendor")) continue;
+    expect(type).toContain("javascript");
+    const imports = [
+      ...Buffer.from(bytes)
+        .toString()
+        .matchAll(/from "(\.[^"]+)"/g),
+    ];
+    for (const [, to] of imports)
+      expect(assets.has(join("/web", to ?? "")), `${path}: ${to}`).toBe(true);
+  }
+});
