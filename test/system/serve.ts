@@ -96,9 +96,10 @@ export async function startServe(
     complaints,
     token,
     async get<T>(path: string) {
-      const response = await fetch(`${url}${path}`, {
-        headers: { authorization: `Bearer ${await token()}` },
-      });
+      const headers = { authorization: `Bearer ${await token()}` };
+      let response = await fetch(`${url}${path}`, { headers });
+      // `stale`: the machine is busy, and the read model comes later; whoever reads asks again.
+      while (response.status === 504) response = await fetch(`${url}${path}`, { headers });
       if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
       return (await response.json()) as T;
     },
