@@ -28,9 +28,17 @@ export async function fanout(print: Print, scale: number, sockets: number): Prom
   const streams = await connectStreams({ url: served.natsUrl, name: "bench" });
   try {
     const token = await served.token();
+    const { hostname, port } = new URL(served.url);
+    // First of all, while nothing has been freed that the sockets could be put into.
+    const idle = Math.round(10_000 * scale);
+    const crowd = await run(["bench/reader.ts"], /^reading$/);
+    const rss = residentBytes(served.pid);
+    await asker(crowd)({ open: idle, host: hostname, port, token, conversation: null });
+    print(figure("fanout", "bytes_per_socket", (residentBytes(served.pid) - rss) / idle, "B"));
+    await crowd.end();
+
     const turn = await beginTurn(served.url, token);
     const lane = openLane(streams, turn);
-    const { hostname, port } = new URL(served.url);
     const reader = await run(["bench/reader.ts"], /^reading$/);
     const ask = asker(reader);
     const before = await ask({
@@ -68,13 +76,6 @@ export async function fanout(print: Print, scale: number, sockets: number): Prom
     }
     print(figure("fanout", "deliveries_per_s", median(rounds), "1/s", limit));
     await reader.end();
-
-    const idle = Math.round(10_000 * scale);
-    const crowd = await run(["bench/reader.ts"], /^reading$/);
-    const rss = residentBytes(served.pid);
-    await asker(crowd)({ open: idle, host: hostname, port, token, conversation: null });
-    print(figure("fanout", "bytes_per_socket", (residentBytes(served.pid) - rss) / idle, "B"));
-    await crowd.end();
   } finally {
     await streams.close();
     await served.end();

@@ -1,0 +1,79 @@
+/**
+ * Every scenario of `npm run bench` runs, at a hundredth of its size, and says its figures in the
+ * shape that programs read. How fast anything was is never asserted: the machine decides that.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+
+const root = join(import.meta.dirname, "../..");
+
+interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+async function bench(...words: string[]): Promise<Ended> {
+  const child = spawn(process.execPath, ["bench/main.ts", ...words], {
+    cwd: root,
+    env: { PATH: "/usr/bin:/bin" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const texts = { out: "", err: "" };
+  child.stdout.on("data", (chunk: Buffer) => (texts.out += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (texts.err += chunk.toString()));
+  const [code] = (await once(child, "close")) as [number | null]; // of `close`: code and signal
+  return { code, ...texts };
+}
+
+/** What programs read, by name and unit; a scenario may say more. */
+const promised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  append: { commits_per_s: "1/s" },
+  turns: {
+    first_token_p50_ms: "ms",
+    first_token_p95_ms: "ms",
+    first_token_p99_ms: "ms",
+    turns_per_s: "1/s",
+    cpu_us_per_token: "µs",
+  },
+  fanout: { deliveries_per_s: "1/s", delivery_p99_ms: "ms", bytes_per_socket: "B" },
+};
+/** Figures that stand beside a limit of the same run. */
+const limited = ["commits_per_s", "turns_per_s", "deliveries_per_s"];
+
+describe.each(Object.entries(promised))("the scenario %s", (scenario, names) => {
+  test("prints one line of JSON a figure", { timeout: 240_000 }, async () => {
+    const flags = ["--json", "--scale", "0.01", "--rate", "100", "--sockets", "20"];
+    const { code, out, err } = await bench(scenario, ...flags);
+    expect(err).toBe("");
+    expect(code).toBe(0);
+    const lines = out.trimEnd().split("\n");
+    const figures = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    const units = new Map(figures.map((one) => [one["figure"], one["unit"]]));
+    for (const one of figures) {
+      const keys = ["scenario", "figure", "value", "unit", "limit", "ratio"];
+      expect(Object.keys(one)).toEqual(keys);
+      expect(one["scenario"]).toBe(scenario);
+      expect(one["value"]).toSatisfy(Number.isFinite);
+      expect(one["limit"] === null).toBe(one["ratio"] === null);
+    }
+    expect(Object.fromEntries(units)).toMatchObject(names);
+    for (const name of limited.filter((each) => each in names)) {
+      const beside = figures.find((one) => one["figure"] === name);
+      expect(beside?.["limit"]).toSatisfy(Number.isFinite);
+      expect(beside?.["ratio"]).toSatisfy(Number.isFinite);
+    }
+  });
+});
+
+test("what it does not know is refused with a sentence and the list of scenarios", async () => {
+  const wrong = [["nonsense"], ["append", "--nonsense"], ["append", "--scale", "none"], []];
+  for (const { code, out, err } of await Promise.all(wrong.map((words) => bench(...words)))) {
+    expect(code).toBe(2);
+    expect(out).toBe("");
+    expect(err).toMatch(/^[^\n]*\.\n/);
+    for (const scenario of Object.keys(promised)) expect(err).toContain(`\n  ${scenario}`);
+  }
+});
