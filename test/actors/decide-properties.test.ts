@@ -1,0 +1,173 @@
+/** Random histories of commands through `decide` and the machine alone: what holds after each. */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { type MessageNode, pathTo } from "../../actors/conversation/state.ts";
+import { get } from "../../actors/table.ts";
+import type { NamedCommand } from "../../schemas/commands.ts";
+import { limits } from "../../schemas/limits.ts";
+import { after, ask, call, nothing } from "./decisions.ts";
+
+const overlap = fc.constantFrom("queue", "queue", "queue", "interrupt", "merge", "reject");
+const at = fc.nat(1_000);
+const published = { text: "ab", seq: 1, frames: { lengths: [2], times: [0] } };
+/** What is asked next; numbers choose among the messages, turns and attempts that there are by then. */
+const step = fc.record({
+  what: fc.constantFrom(
+    ...([
+      "send",
+      "send",
+      "send",
+      "send",
+      "branch",
+      "edit",
+      "regenerate",
+      "cancel",
+      "cancel",
+    ] as const),
+    ...(["head", "archive", "restore", "configure", "delete", "create", "same id"] as const),
+    ...(["checkpoint", "retry", "complete", "fail", "takeover", "stale"] as const),
+  ),
+  ...{ at, overlap, worker: fc.constantFrom("w1", "w2"), rare: fc.nat(9) },
+});
+
+/** Many who only wait fill the queue; without them it seldom would. */
+const crowd = fc.array(
+  step.map((one) => ({ ...one, what: "send" as const, overlap: "queue" as const })),
+  { minLength: 15, maxLength: 25, size: "max" },
+);
+const some = fc.array(step, { maxLength: 60, size: "max" });
+const histories = fc.oneof(
+  some,
+  fc.tuple(some, crowd, some).map((parts) => parts.flat()),
+);
+
+interface Known {
+  readonly messages: readonly string[];
+  readonly turns: readonly string[];
+  readonly running: { readonly turn: string; readonly attempt: number };
+}
+
+function commandOf(one: typeof step extends fc.Arbitrary<infer S> ? S : never, known: Known) {
+  const pick = (list: readonly string[]): string => list[one.at % list.length] ?? "none";
+  const message = pick(known.messages);
+  const wish = { overlap: one.overlap };
+  const { running } = known;
+  const make = (command: NamedCommand): NamedCommand => command;
+  switch (one.what) {
+    case "send":
+    case "same id":
+      return make({ name: "send", data: { text: "t", ...wish } });
+    case "branch":
+      return make({ name: "send", data: { text: "t", parent: message, ...wish } });
+    case "edit":
+      return make({ name: "edit", data: { message, text: "t", ...wish } });
+    case "regenerate":
+      return make({ name: "regenerate", data: { message, ...wish } });
+    case "cancel":
+      return make({ name: "cancel", data: one.at % 2 === 0 ? {} : { turn: pick(known.turns) } });
+    case "head":
+      return make({ name: "update", data: { head: message, title: "t" } });
+    case "configure":
+      return make({ name: "update", data: { ...wish, model: "m2" } });
+    case "archive":
+    case "restore":
+      return make({ name: "update", data: { archived: one.what === "archive" && one.rare < 3 } });
+    case "delete":
+      return make(one.rare === 0 ? { name: "delete", data: {} } : { name: "create", data: {} });
+    case "create":
+      return make({ name: "create", data: {} });
+    case "checkpoint":
+      return make({ name: "checkpoint", data: { ...running, first: 1, ...published } });
+    case "retry":
+      return make({ name: "retry", data: { ...running, call, code: "internal", detail: "" } });
+    case "complete":
+      return make({
+        name: "complete",
+        data: { ...running, ...published, finish: "stop", call, title: "t" },
+      });
+    case "fail":
+      return make({
+        name: "fail",
+        data: { ...running, ...published, code: "internal", detail: "", call: null },
+      });
+    case "takeover":
+      return make({ name: "takeover", data: { ...running, reason: "owner_gone" } });
+    case "stale":
+      return make({
+        name: "complete",
+        data: {
+          ...{ turn: pick(known.turns), attempt: 1 + (one.at % 4), ...published },
+          ...{ finish: "stop", call, title: null },
+        },
+      });
+  }
+}
+
+test("I3: I7: I11: whatever is asked, the machine allows what was decided, and the state stays sound", () => {
+  const seen = new Set<string>();
+  let longest = 0;
+  let allowed = 0;
+  fc.assert(
+    fc.property(histories, (steps) => {
+      let snapshot = nothing();
+      let made = 0;
+      const ids = (): string => `id-${++made}`;
+      const messages: string[] = [];
+      const turns: string[] = [];
+      for (const one of steps) {
+        const { context } = snapshot;
+        const running = context.running ?? { turn: "none", attempt: 1 };
+        const { turn, attempt } = running;
+        const command = commandOf(one, { messages, turns, running: { turn, attempt } });
+        const id = one.what === "same id" ? (messages[one.at % messages.length] ?? ids()) : ids();
+        const decision = ask(snapshot, command, { command: id, ids, worker: one.worker });
+        if (decision.is === "refused") {
+          seen.add(decision.code);
+          continue;
+        }
+        // `after` throws at the first event that may not follow.
+        snapshot = after(snapshot, decision.events, id);
+        allowed += decision.events.length;
+        for (const { type, data } of decision.events) {
+          seen.add(type);
+          if (type === "message.added") messages.push(data.message);
+          if (type === "turn.started" || type === "turn.queued") {
+            messages.push(data.message);
+            turns.push(data.turn);
+          }
+        }
+        const now = snapshot.context;
+        longest = Math.max(longest, now.queue.length);
+        expect(now.queue.length).toBeLessThanOrEqual(limits.turns_queued_per_conversation_max);
+        expect(new Set(now.queue.map((waits) => waits.turn)).size).toBe(now.queue.length);
+        if (now.running === null) expect(now.queue).toEqual([]);
+        else {
+          expect(["w1", "w2"]).toContain(now.running.owner);
+          expect(now.running.attempt).toBeLessThanOrEqual(limits.turn_attempts_max);
+        }
+        // Whoever waits for an answer has a question that is there.
+        for (const { user } of [...now.queue, ...(now.running === null ? [] : [now.running])]) {
+          expect(get(now.messages, user)).toBeDefined();
+          expect(pathTo(now, user).at(-1)?.message).toBe(user);
+        }
+      }
+      const { messages: nodes } = snapshot.context;
+      for (const message of messages) {
+        let up: string | null = message;
+        for (let above = 0; up !== null; above++) {
+          if (above > nodes.size) throw new Error(`the path of ${message} is a circle`);
+          const node: MessageNode | undefined = get(nodes, up);
+          if (node === undefined) throw new Error(`${up} is not there`);
+          up = node.parent;
+        }
+      }
+    }),
+    { numRuns: 150 },
+  );
+  // The histories went where it matters.
+  expect(longest).toBe(limits.turns_queued_per_conversation_max);
+  expect(allowed).toBeGreaterThan(2_000);
+  for (const one of ["turn.restarted", "turn.failed", "conversation.archived", "queue_full"]) {
+    expect(seen, one).toContain(one);
+  }
+});

@@ -1,0 +1,134 @@
+/** Two hosts on one simulated log: what each does with what the other runs, and with lost messages. */
+import { expect, test } from "vitest";
+import type { Delivery } from "../../actors/ports.ts";
+import type { NamedCommand } from "../../schemas/commands.ts";
+import type { ActorRef } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import { mulberry, simulate, type SimulatedWorker } from "./simulated.ts";
+
+const ref: ActorRef = {
+  tenant: "acme",
+  kind: "conversation",
+  id: "0192a000-0000-7000-8000-000000000001",
+};
+const calm = { refusedAppends: 0, lostAnswers: 0, redeliveries: 0, failingCalls: 0 };
+
+/** Two workers, and messages that a test hands to either, whose handles remember their use. */
+function open() {
+  const world = simulate(mulberry(7), calm);
+  let sequence = 0;
+  const message = (command: NamedCommand, id = world.ids()) => {
+    const place = ++sequence;
+    const used: string[] = [];
+    let deliveries = 0;
+    const to = (worker: SimulatedWorker): string[] => {
+      const mine: string[] = [];
+      const note = (what: string) => (): void => {
+        mine.push(what);
+        used.push(what);
+      };
+      const delivery: Delivery = {
+        ...{ ref, id, command, by: { type: "user", id: "ann" }, traceparent: null, reply: id },
+        ...{ partition: 0, sequence: place, deliveries: ++deliveries },
+        ...{ ack: note("ack"), working: note("working"), nak: note("nak"), dead: note("dead") },
+      };
+      worker.host.deliver([delivery]);
+      return mine;
+    };
+    return { id, used, to };
+  };
+  const types = (): string[] =>
+    world.commits(ref).flatMap(({ events }) => events.map(({ type }) => type));
+  const until = async (holds: () => boolean): Promise<void> => {
+    for (let steps = 0; !holds(); steps++) {
+      if (steps > 3_000) throw new Error(`it never holds: ${types().join(" ")}`);
+      await world.step();
+    }
+  };
+  const pass = async (ms: number): Promise<void> => {
+    for (const end_ms = world.clock.now() + ms; world.clock.now() < end_ms;) await world.step();
+  };
+  const send = message({ name: "send", data: { text: "hello" } });
+  return { world, message, types, until, pass, send, one: world.worker(), other: world.worker() };
+}
+
+test("I7: a cancel that another worker decides ends the turn, and its owner stops", async () => {
+  const { world, message, types, until, send, one, other } = open();
+  const held = send.to(one);
+  await until(() => types().includes("turn.started"));
+  await world.step();
+  const cancel = message({ name: "cancel", data: {} });
+  const decided = cancel.to(other);
+  await until(() => decided.includes("ack"));
+  expect(types().slice(-2)).toEqual(["model.attempted", "turn.cancelled"]);
+  expect(other.host.running()).toBe(0);
+  await until(() => one.host.running() === 0 && held.includes("ack"));
+  expect(types().at(-1)).toBe("turn.cancelled");
+  expect(world.calls.count).toBe(1);
+});
+
+test("I7: whose partition is lost stops its effect and touches no handle; the next owner goes on", async () => {
+  const { world, types, until, pass, send, one, other } = open();
+  const held = send.to(one);
+  await until(() => types().includes("turn.started") && held.includes("working"));
+  one.host.lost(0);
+  expect(one.host.running()).toBe(0);
+  expect(one.host.awake()).toBe(0);
+  const before = held.length;
+  const line = types();
+  await pass(10 * limits.working_ms);
+  expect(held).toHaveLength(before);
+  expect(held).not.toContain("ack");
+  expect(types()).toEqual(line);
+
+  const again = send.to(other);
+  await until(() => again.includes("ack"));
+  expect(types().filter((type) => type.startsWith("turn.") || type === "model.attempted")).toEqual(
+    expect.arrayContaining(["turn.started", "turn.restarted", "turn.completed"]),
+  );
+  expect(world.calls.count).toBe(2);
+  expect(one.problems).toEqual([]);
+  expect(held).toHaveLength(before);
+});
+
+test("I7: a turn is not taken over by who merely hears of it while its owner lives", async () => {
+  const { message, types, until, send, one, other } = open();
+  send.to(one);
+  await until(() => types().includes("turn.started"));
+  const second = message({ name: "send", data: { text: "second" } });
+  const held = second.to(other);
+  await until(() => held.includes("ack"));
+  expect(types()).not.toContain("turn.restarted");
+  expect(types().filter((type) => type === "turn.completed")).toHaveLength(2);
+});
+
+test("I2: I3: one id delivered to both at once, as one message or as two, makes one commit", async () => {
+  const { world, message, types, until, send, one, other } = open();
+  const twin = message({ name: "send", data: { text: "hello" } }, send.id);
+  const mine = send.to(one);
+  const theirs = twin.to(other);
+  const both = twin.to(one);
+  await until(() => [mine, theirs, both].every((used) => used.includes("ack")));
+  expect(types().filter((type) => type === "message.added")).toHaveLength(1);
+  expect(world.commits(ref).filter(({ command }) => command === send.id)).toHaveLength(1);
+  const answers = world.replies.get(send.id) ?? [];
+  expect(answers).toHaveLength(3);
+  for (const answer of answers) expect(answer).toEqual(answers[0]);
+});
+
+test("I4: I11: an idle actor leaves memory, and goes on from its log when it is asked again", async () => {
+  const { world, message, types, until, pass, send, one } = open();
+  const first = send.to(one);
+  await until(() => first.includes("ack"));
+  expect(one.host.awake()).toBe(1);
+  await pass(2 * limits.actor_idle_ms);
+  expect(one.host.awake()).toBe(0);
+  const { length } = types();
+  const next = message({ name: "send", data: { text: "more" } }).to(one);
+  await until(() => next.includes("ack"));
+  expect(types().slice(length, length + 2)).toEqual(["message.added", "turn.started"]);
+  // Sent again after all that, the first is still known.
+  const again = send.to(one);
+  await until(() => again.includes("ack"));
+  expect(world.commits(ref).filter(({ command }) => command === send.id)).toHaveLength(1);
+});
