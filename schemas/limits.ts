@@ -20,7 +20,7 @@ export const limits = {
   /** One command's payload on `cmd.…`; more is refused before it is parsed. */
   command_bytes_max: 512 * 1024,
 
-  /** Token frames gather for this long after the first (DESIGN: first at once, then coalesce). */
+  /** Token frames gather for this long after the first (docs/ARCHITECTURE.md, tokens). */
   flush_ms: 20,
   /** One token frame; a larger gathering is split, never inside a surrogate pair. */
   token_frame_chars_max: 16_384,

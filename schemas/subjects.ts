@@ -39,6 +39,7 @@ export function parseStoredCommand(
   const [root, partition, tenant, kind, id, name, ...rest] = subject.split(".");
   const ref = refOf(tenant, kind, id);
   if (root !== "cmd" || ref === null || rest.length > 0) return null;
+  if (partition === undefined || !/^(0|[1-9]\d{0,4})$/.test(partition)) return null;
   if (name === undefined || !name_pattern.test(name)) return null;
   return { ref, name, partition: Number(partition) };
 }

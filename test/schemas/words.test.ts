@@ -8,6 +8,7 @@ import {
   commandSubject,
   eventSubject,
   kvKey,
+  liveSubject,
   mayReplyTo,
   parseEventSubject,
   parseStoredCommand,
@@ -133,4 +134,40 @@ test("a check says where a value goes wrong", () => {
   const parsed = check(publicCommands.send).parse({ text: 7 });
   expect(parsed).toMatchObject({ ok: false });
   expect(parsed.ok ? "" : parsed.problem).toContain("text");
+});
+
+test("I10: a subject that parses is the one that its actor is addressed by, and no other", () => {
+  const token = fc.oneof(
+    fc.string(),
+    fc.uuid(),
+    fc.constantFrom("cmd", "evt", "live", "acme", "conversation", "send", "7", "", "*", ">", "07"),
+  );
+  const some = fc.array(token, { maxLength: 2 });
+  const name = fc.constantFrom("send", "cancel", "SEND", "");
+  const partition = fc.constantFrom("0", "63", "07", "x", "", "-1");
+  const subjects = fc
+    .tuple(
+      fc.constantFrom(["evt"], ["live"], ["cmd"], ["cmd", "*"], []),
+      partition,
+      fc.tuple(tenants, fc.constantFrom(...kinds, "turn"), fc.uuid()),
+      fc.constantFrom<string[]>([], ["name"]),
+      name,
+      fc.oneof(fc.constant([]), some),
+    )
+    .map(([root, number, actor, named, word, tail]) => {
+      const head = root[0] === "cmd" && root.length === 1 ? ["cmd", number] : root;
+      return [...head, ...actor, ...named.map(() => word), ...tail].join(".");
+    });
+  fc.assert(
+    fc.property(subjects, (subject) => {
+      const ref = parseEventSubject(subject);
+      if (ref !== null) expect([eventSubject(ref), liveSubject(ref)]).toContain(subject);
+      const command = parseStoredCommand(subject);
+      if (command === null) return;
+      const { partition, name } = command;
+      const stored = commandSubject(command.ref, name).replace(/^cmd\./, `cmd.${partition}.`);
+      expect(stored).toBe(subject);
+    }),
+    { numRuns: 1_000 },
+  );
 });

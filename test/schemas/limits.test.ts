@@ -1,0 +1,51 @@
+/** The limits hold together, and an edit that breaks a relation between two of them stops at once. */
+import { readFileSync } from "node:fs";
+import { stripTypeScriptTypes } from "node:module";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { limits } from "../../schemas/limits.ts";
+
+const source = readFileSync(join(import.meta.dirname, "../../schemas/limits.ts"), "utf8");
+
+/** Loads the limits as they would be with one of them changed. */
+async function withLimit(name: string, value: number): Promise<unknown> {
+  const edited = source.replace(new RegExp(`(\\n {2}${name}: )[^\\n]*,\\n`), `$1${value},\n`);
+  expect(edited).not.toBe(source);
+  const script = stripTypeScriptTypes(edited);
+  return import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(script)}`);
+}
+
+test.each([
+  ["ack_pending_max", 4_000, "a cancel must always get through"],
+  ["working_ms", 750, "a held command is renewed twice"],
+  ["pull_expires_ms", 2_000, "a pinned consumer pulls"],
+  ["worker_beat_ms", 1_500, "one lost heartbeat is not a death"],
+  ["duplicate_window_ms", 25_000, "the duplicate window exceeds the longest retry"],
+  ["frame_bytes_max", 512 * 1024, "a client's frame fits a command"],
+  ["answer_chars_max", 800_000, "fits a NATS message"],
+  ["drain_ms", 10_000, "10 s after SIGTERM"],
+  ["token_frame_chars_max", 2_000_000, "a token frame fits"],
+])("%s cannot become %d", async (name, value, reason) => {
+  await expect(withLimit(name, value)).rejects.toThrow(reason);
+});
+
+test("every relation that limits.ts asserts is tried here", () => {
+  expect(source.match(/^assert\(/gm)).toHaveLength(9);
+});
+
+test("there is a wait for every attempt, and every limit is a number above zero", async () => {
+  expect(limits.append_backoff_ms).toHaveLength(limits.append_attempts_max);
+  expect(limits.redelivery_ms).toHaveLength(limits.deliveries_max - 1);
+  for (const [name, value] of Object.entries(limits)) {
+    const values: readonly number[] = typeof value === "number" ? [value] : value;
+    for (const one of values) {
+      expect(Number.isSafeInteger(one), name).toBe(true);
+      if (typeof value === "number") expect(one, name).toBeGreaterThan(0);
+    }
+    // Waits grow: whatever is away is asked ever more seldom.
+    expect(
+      [...values].sort((a, b) => a - b),
+      name,
+    ).toEqual([...values]);
+  }
+});
