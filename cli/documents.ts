@@ -6,7 +6,13 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configMarkdown } from "./show-config.ts";
 import { errors } from "../schemas/errors.ts";
-import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
+import {
+  contentFields,
+  eventSchemas,
+  type EventType,
+  eventTypes,
+  eventVersions,
+} from "../schemas/events.ts";
 
 const docs = join(import.meta.dirname, "../docs");
 
@@ -34,7 +40,7 @@ function errorsMarkdown(): string {
 
 Every failure that a client can see has one of these codes: in \`nack\` and \`error\` frames, as \`code\` of an HTTP problem (RFC 9457), in a failed turn, in a dead letter. The sentence may be replaced by a more exact one; the code stays.
 
-*Again* means that the same request, with the same id, may succeed later. *Who* must act for it to succeed. *Close* is the WebSocket close code of errors that end a socket; all others leave it open.
+*Again* means that the same request, with the same id, may succeed later. *Who* must act for it to succeed. *Close* is the WebSocket close code when this error ends a socket; 1011 stands for one without a code of its own. In answer to a single frame an error leaves the socket open.
 
 This file is generated from \`schemas/errors.ts\`: \`node cli/documents.ts\`.
 
@@ -65,10 +71,40 @@ function eventsMarkdown(): string {
       rows.length === 0
         ? "No fields."
         : [line(["field", "type", ""]), line(["---", "---", "---"]), ...rows].join("\n");
-    return `### ${type}\n\nVersion ${eventVersions[type]}.\n\n${table}`;
+    return `### ${type}\n\n${meanings[type]}\n\nVersion ${eventVersions[type]}.\n\n${table}`;
   });
   return `${preface}\n${sections.join("\n\n")}\n`;
 }
+
+/** What each event says; the compiler asks for a new one's sentence. */
+const meanings: Readonly<Record<EventType, string>> = {
+  "conversation.started": "It exists: the first event of every conversation.",
+  "conversation.titled":
+    "It has a title: from its user, or its own (`self`), taken when a turn completes and it has none.",
+  "conversation.configured": "Its model or overlap policy was changed; what is absent stays.",
+  "conversation.archived":
+    "It was put away and takes no message until it is restored. What ran or waited is cancelled in the same commit.",
+  "conversation.restored": "It takes messages again.",
+  "conversation.deleted": "It takes nothing more, and the key of its content is erased.",
+  "message.added":
+    "A message came under `parent` (null: a new beginning) and became the head. Its id is that of the command that brought it.",
+  "head.moved": "Another message was chosen to be the head, which the next message follows.",
+  "turn.queued":
+    "An answer to `user` waits for the turn that runs; `message` is the id it will have. With a turn that waits already: another message joined it, and `user` is the one to answer.",
+  "turn.started":
+    "An answer is being written: `message` is its id, `user` the message it answers; `provider` and `model` are those of the call about to be made.",
+  "turn.restarted":
+    "The worker that ran it was lost, and `owner` begins the answer anew: the frames of earlier attempts are void. `reason` says how the loss was noticed.",
+  "turn.checkpointed":
+    "What was written since the checkpoint before: the frames `first` to `seq`. Clients are told only that it was.",
+  "turn.completed":
+    "The answer ended by itself (`stop`), or at its limit (`length`). `text` is all of it; its last attempt's frames, concatenated, are exactly this text.",
+  "turn.cancelled":
+    "The turn was ended early and keeps what had been seen of it. One that only waited has attempt 0 and no text.",
+  "turn.failed": "The turn could not go on; `code` says why, and what had been seen stays.",
+  "model.attempted":
+    "One call of a model, whatever came of it: what it used and what it cost, also of calls that failed or were lost.",
+};
 
 /** What of a JSON Schema is shown. */
 interface Schema {
@@ -138,6 +174,8 @@ Fields marked *content* below are not in \`data\`. They are in \`sealed\`: base6
 A change of an event's shape raises its version and adds an upcaster in \`schemas/upcasters.ts\`, a pure function from one version to the next that runs when a commit is read. \`test/schemas/events/\` keeps one event of every version that was ever written. An event type or version that the running code does not know is never guessed: its actor is parked.
 
 ## The types
+
+\`frames\` records the frames of an answer: \`lengths\` in UTF-16 units, \`times\` in ms, each since the frame before, the first since the attempt began. So the log alone can cut the text into its frames again.
 
 This file is generated from \`schemas/events.ts\`: \`node cli/documents.ts\`.
 `;

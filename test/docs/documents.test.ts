@@ -35,3 +35,18 @@ test.each(pages)("every file that %s names in code exists", (page) => {
   ].map(([, path]) => path ?? "");
   expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });
+
+test("every test that an invariant names says in a test's name that it holds it", () => {
+  const rows = readFileSync(join(root, "docs/INVARIANTS.md"), "utf8").split("\n");
+  const pairs = rows.flatMap((row) => {
+    const number = /^\| (I\d+)\b/.exec(row)?.[1];
+    if (number === undefined) return [];
+    return [...row.matchAll(/`(test\/[^`]+)`/g)].map(([, file = ""]) => ({ number, file }));
+  });
+  expect(pairs.length).toBeGreaterThan(12);
+  const empty = pairs.filter(
+    ({ number, file }) =>
+      !new RegExp(`["\`](I\\d+: )*${number}: `).test(readFileSync(join(root, file), "utf8")),
+  );
+  expect(empty).toEqual([]);
+});
