@@ -65,10 +65,26 @@ function isFresh() {
   return String(contents(stamp)) === fingerprint() && nodeBinary() !== null;
 }
 
+/**
+ * npm hands a signal to the shell that it runs a script in, which ends without handing it on: we would
+ * be left behind. So whoever was started by npm ends, as if told to, when its parent is gone.
+ */
+function endWithParent() {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const look = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(look);
+    process.kill(process.pid, "SIGTERM");
+  }, 200);
+  look.unref();
+}
+
 /** Runs `args` under the pinned Node: in this very process where it is that Node already. */
 function run(args) {
   const at = args.findIndex((arg) => !arg.startsWith("-"));
   if (at === -1) return Promise.resolve();
+  endWithParent();
   const file = path.join(root, args[at]);
   if (process.version === `v${node_version}` && at === 0) {
     process.argv = [process.argv[0], file].concat(args.slice(1));

@@ -1,13 +1,16 @@
 /** The commands as somebody types them, right and wrong, in processes of their own. */
-import { rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { verifyAccessToken } from "../../gateway/access-token.ts";
-import { folderSecret } from "../../cli/data-folder.ts";
+import { folderSecret, liveOwner } from "../../cli/data-folder.ts";
 import { webAssets } from "../../cli/web-assets.ts";
 import { startedAt } from "../../cli/processes.ts";
-import { colloquy, startServe } from "../system/serve.ts";
+import { colloquy, environment, startServe } from "../system/serve.ts";
 import { temporary } from "../support/services.ts";
 
 let folder: string;
@@ -103,6 +106,29 @@ test("after SIGTERM, and one more of them, everything that was started is gone",
   expect(again.complaints).toEqual([]);
   await again.end("SIGTERM");
 });
+
+test("npm start ends with all it started when npm's shell is ended, which tells nobody", async () => {
+  // What npm does: a shell that does not become the program, and the name of the script.
+  const shell = spawn("/bin/sh", ["-c", "node scripts/bootstrap.cjs cli/main.ts serve; exit"], {
+    cwd: join(import.meta.dirname, "../.."),
+    env: { ...environment(folder, { npm_lifecycle_event: "start" }), PATH: process.env["PATH"] },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ready = new Promise((resolve) => {
+    createInterface({ input: shell.stdout }).on("line", (line) => {
+      if (line.startsWith("Colloquy is ready")) resolve(line);
+    });
+  });
+  await ready;
+  const owner = liveOwner(folder)?.pid ?? 0;
+  const nats = Number(readFileSync(join(folder, "nats", "nats.pid"), "utf8"));
+  expect(startedAt(owner)).not.toBe(null);
+  // The pipe is closed when the last process that holds it has ended.
+  const ended = once(shell.stdout, "close");
+  shell.kill("SIGTERM");
+  await ended;
+  expect([startedAt(owner), startedAt(nats), liveOwner(folder)]).toEqual([null, null, null]);
+}, 60_000);
 
 test("chat answers one message from a pipe, with a server of its own when none runs", async () => {
   const input = "What is a log? A log is an ordered list of events. It is never changed.";
