@@ -152,7 +152,10 @@ export const keys = {
     "A Redis server for shared caches. Known, but nothing uses it yet.",
     true,
   ),
-  COLLOQUY_CORS_ORIGINS: origins("", "Web origins that may call the HTTP API and open sockets."),
+  COLLOQUY_CORS_ORIGINS: origins(
+    "",
+    "Web origins besides its own that may call the HTTP API; sockets need a token from anywhere.",
+  ),
   COLLOQUY_LOG: choice("error", "info", "debug")("info", "How much is written to stderr."),
   OTEL_EXPORTER_OTLP_ENDPOINT: url("http", "https")(
     null,

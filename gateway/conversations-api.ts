@@ -76,10 +76,12 @@ async function run(
   throw new AppError(outcome.error.code, outcome.error.message);
 }
 
-/** The answer's or message's id that a commit is about. */
-function messageOf(commit: Commit | null): string | null {
-  for (const event of commit?.events ?? []) {
-    if (event.type.startsWith("turn.") && "message" in event.data) return event.data.message;
+/** The answer that a commit begins, or, for a `cancel`, the first one that it ends. */
+function answerOf(commit: Commit, name: "cancel" | "regenerate"): string | null {
+  for (const { type, data } of commit.events) {
+    if (name === "cancel") {
+      if (type === "turn.cancelled") return data.message;
+    } else if (type === "turn.started" || type === "turn.queued") return data.message;
   }
   return null;
 }
@@ -188,11 +190,11 @@ export async function act(
   const done = await run(call, conversationRef(call.who, id), name, command_id, data);
   if (name === "edit") return accepted(id, command_id, done);
   const commit = done.commit ?? (await call.service.ports.log.at(done.sequence));
-  const about = commit?.command === command_id ? messageOf(commit) : null;
-  return accepted(id, about ?? message ?? command_id, done);
+  const answer = commit?.command === command_id ? answerOf(commit, name) : null;
+  return accepted(id, answer, done);
 }
 
-const accepted = (conversation: string, message: string, done: Done): Shown<Accepted> => ({
+const accepted = (conversation: string, message: string | null, done: Done): Shown<Accepted> => ({
   value: { message, conversation, revision: done.revision, seq: done.sequence },
   sequence: done.sequence,
 });

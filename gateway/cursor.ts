@@ -1,5 +1,5 @@
 /**
- * The gateway pushes only what is next (DESIGN: tokens). A cursor is fed commits and token frames in
+ * The gateway pushes only what is next (docs/ARCHITECTURE.md). A cursor is fed commits and token frames in
  * any order, lost and repeated, and gives out exactly what its reader may see next: revision =
  * last + 1; seq = last + 1 of the attempt that was announced; the event that ends a turn after that
  * turn's last frame, then its `end`. This one rule serves live sockets, resume, slow clients, a lost

@@ -78,7 +78,8 @@ export type Message = Static<typeof Message>;
 
 /** 202 of `POST …/messages` and of every other command. */
 export const Accepted = Type.Object({
-  message: Uuid,
+  /** Null for a `cancel` that found nothing to end. */
+  message: nullable(Uuid),
   conversation: Uuid,
   revision: Type.Integer({ minimum: 1 }),
   seq: Type.Integer({ minimum: 1 }),

@@ -24,7 +24,7 @@ type Declared = Partial<StreamConfig> & Pick<StreamConfig, "name" | "storage">;
 const day_ms = 24 * 60 * 60 * 1000;
 /** Headers of a command beside its payload: signature, reply subject, trace. */
 const command_headers_bytes_max = 16 * 1024;
-/** The shortest window the server takes: a repeat of a command must reach its actor (DESIGN §3). */
+/** The shortest window the server takes: a repeat of a command must reach its actor (I1, I2). */
 const no_window_ms = 100;
 
 /** A KV bucket is a stream by the conventions of the KV clients (ADR-8). */

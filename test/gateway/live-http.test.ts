@@ -59,6 +59,32 @@ describe("over HTTP", () => {
     });
   });
 
+  test("a 202 names the answer that a command began, or the one that it ended", async () => {
+    const user = "names";
+    const id = systemIds();
+    const client = await running.connect({ user });
+    await client.ask({ type: "send", conversation: id, text: "first" });
+    await client.next("end");
+    const first = client.frames.flatMap((one) =>
+      one.type === "event" && one.event.type === "turn.completed" ? [one.event["message"]] : [],
+    )[0];
+    const again = `${api}/${id}/messages/${String(first)}/regenerate`;
+    running.world.provider.script({ fault: "hang" });
+    const hanging = await running.http("POST", again, { user, body: {} });
+    const instead = await running.http("POST", again, { user, body: { overlap: "interrupt" } });
+    await client.until((frames) => frames.filter(({ type }) => type === "end").length === 3);
+    const begun = client.frames.flatMap((one) =>
+      one.type === "event" && one.event.type === "turn.started" ? [one.event["message"]] : [],
+    );
+    expect([first, hanging.body["message"], instead.body["message"]]).toEqual(begun);
+    const nothing = await running.http("POST", `${api}/${id}/cancel`, { user, body: {} });
+    expect(nothing).toMatchObject({ status: 202, body: { message: null } });
+    running.world.provider.script({ fault: "hang" });
+    const hung = await running.http("POST", again, { user, body: {} });
+    const ended = await running.http("POST", `${api}/${id}/cancel`, { user, body: {} });
+    expect(ended.body["message"]).toBe(hung.body["message"]);
+  });
+
   test("lists go page by page, newest first, each once", async () => {
     const made: string[] = [];
     for (let n = 0; n < 5; n++) {
