@@ -132,3 +132,24 @@ test("I4: I11: an idle actor leaves memory, and goes on from its log when it is 
   await until(() => again.includes("ack"));
   expect(world.commits(ref).filter(({ command }) => command === send.id)).toHaveLength(1);
 });
+
+test("I1: a refusal is decided on what the log says now, not on what this worker last saw", async () => {
+  const { world, message, types, until, send, one, other } = open();
+  message({ name: "create", data: {} }).to(one);
+  await until(() => types().includes("conversation.started"));
+  message({ name: "update", data: { archived: true } }).to(one);
+  await until(() => types().includes("conversation.archived"));
+  // Another worker decides on it for a while; the first keeps its actor in memory.
+  message({ name: "update", data: { archived: false } }).to(other);
+  await until(() => types().includes("conversation.restored"));
+  send.to(one);
+  await until(() => world.replies.has(send.id));
+  expect(world.replies.get(send.id)).toMatchObject([{ ok: true }]);
+  // Nor is "already so" said of what has changed since.
+  const again = message({ name: "update", data: { archived: true } });
+  again.to(other);
+  await until(() => types().filter((type) => type === "conversation.archived").length === 2);
+  const back = message({ name: "update", data: { archived: false } });
+  back.to(one);
+  await until(() => types().filter((type) => type === "conversation.restored").length === 2);
+});
