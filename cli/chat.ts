@@ -10,7 +10,7 @@ import { isUuid } from "../schemas/ids.ts";
 import { type Client, ClientError, connect, newId } from "../web/client.ts";
 import { readArguments } from "./arguments.ts";
 import { CliError, type Config, exit_usage, readConfig } from "./config.ts";
-import { liveOwner } from "./data-folder.ts";
+import { liveOwner } from "./folder-lock.ts";
 import { start } from "./serve.ts";
 import { complain, reporter, say } from "./terminal.ts";
 import { tokenFor } from "./token.ts";

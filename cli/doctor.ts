@@ -5,7 +5,8 @@ import { createConnection } from "node:net";
 import type { Readiness } from "../schemas/http.ts";
 import { readArguments } from "./arguments.ts";
 import { type Config, readConfig } from "./config.ts";
-import { liveOwner, readText } from "./data-folder.ts";
+import { readText } from "./data-folder.ts";
+import { liveOwner } from "./folder-lock.ts";
 import { tokenFor } from "./token.ts";
 import { reason, say } from "./terminal.ts";
 

@@ -1,6 +1,13 @@
 /** Where the command line writes: results to stdout, everything else to stderr. */
 import type { ActorRef } from "../schemas/ids.ts";
 
+// A reader that has seen enough (`| head -1`) is no failure of ours: the rest is for nobody.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
 export const say = (line = ""): void => void process.stdout.write(`${line}\n`);
 export const complain = (line: string): void => void process.stderr.write(`${line}\n`);
 

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AppError } from "../schemas/errors.ts";
@@ -107,10 +107,13 @@ async function launch(
 ): Promise<{ child: ChildProcess; port: number }> {
   mkdirSync(dirname(folder), { recursive: true });
   const child = spawn(process.execPath, [child_file, folder, String(port)], {
+    cwd: dirname(folder),
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     env: {},
   });
+  // One that hangs outlives its parent: the next start finds it by this file.
+  writeFileSync(`${folder}.pid`, `${child.pid ?? 0}\n`);
   made(child);
   let last = "";
   for (const stream of [child.stdout, child.stderr]) {

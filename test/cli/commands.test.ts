@@ -1,13 +1,14 @@
 /** The commands as somebody types them, right and wrong, in processes of their own. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { verifyAccessToken } from "../../gateway/access-token.ts";
-import { folderSecret, liveOwner } from "../../cli/data-folder.ts";
+import { folderSecret } from "../../cli/data-folder.ts";
+import { liveOwner } from "../../cli/folder-lock.ts";
 import { webAssets } from "../../cli/web-assets.ts";
 import { startedAt } from "../../cli/processes.ts";
 import { colloquy, environment, startServe } from "../system/serve.ts";
@@ -43,6 +44,30 @@ test("token prints a token that the gateway takes, and nothing else", async () =
   const who = verifyAccessToken(folderSecret(folder, "secret"), out.trim(), Date.now());
   expect(who).toMatchObject({ tenant: "acme", user: "ann@example.com", role: "member" });
   expect(Math.round((who.expires_ms - Date.now()) / 60_000)).toBe(15);
+});
+
+test("token makes the data folder, or says in one sentence why it cannot", async () => {
+  const words = ["token", "--tenant", "acme", "--user", "ann"];
+  const fresh = join(folder, "not", "yet");
+  const made = await colloquy(words, { folder: fresh });
+  expect([made.code, made.err]).toEqual([0, ""]);
+  writeFileSync(join(folder, "file"), "");
+  const refused = await colloquy(words, { folder: join(folder, "file", "data") });
+  expect(refused.err).toMatch(/^The data folder .* cannot be used: .*\n$/);
+  expect(refused.code).toBe(1);
+});
+
+test("a reader that goes away early is no failure", async () => {
+  const child = spawn(process.execPath, ["cli/main.ts", "config"], {
+    cwd: join(import.meta.dirname, "../.."),
+    env: environment(folder, {}),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  child.stdout.destroy();
+  let err = "";
+  child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
+  expect(await once(child, "close")).toEqual([0, null]);
+  expect(err).toBe("");
 });
 
 test("config shows every key and no secret; help and version are there", async () => {
@@ -127,7 +152,10 @@ test("npm start ends with all it started when npm's shell is ended, which tells 
   const ended = once(shell.stdout, "close");
   shell.kill("SIGTERM");
   await ended;
-  expect([startedAt(owner), startedAt(nats), liveOwner(folder)]).toEqual([null, null, null]);
+  // A process closes its pipes a moment before it is gone.
+  await expect
+    .poll(() => [startedAt(owner), startedAt(nats), liveOwner(folder)])
+    .toEqual([null, null, null]);
 }, 60_000);
 
 test("chat answers one message from a pipe, with a server of its own when none runs", async () => {

@@ -12,9 +12,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { CliError } from "../../cli/config.ts";
-import { endOrphans, folderSecret, liveOwner, openDataFolder } from "../../cli/data-folder.ts";
+import { endOrphans, folderSecret, openDataFolder } from "../../cli/data-folder.ts";
+import { liveOwner } from "../../cli/folder-lock.ts";
 import { checkHead } from "../../cli/head-file.ts";
 import { startedAt } from "../../cli/processes.ts";
 import { startNatsServer } from "../../streams/server.ts";
@@ -64,8 +66,46 @@ test("a lock dies with its process, however that ended", async () => {
   expect(liveOwner(folder)?.pid).toBe(process.pid);
   mine.release();
   expect(liveOwner(folder)).toBe(null);
-  expect(readdirSync(folder)).toEqual([]);
+  expect(readdirSync(folder)).toEqual(["lock.2"]);
 });
+
+test("of many that find a dead lock at once, one takes the folder", async () => {
+  const racers = await Promise.all([1, 2, 3, 4, 5].map(racer));
+  for (let round = 0; round < 30; round++) {
+    const path = join(folder, String(round));
+    mkdirSync(path, { recursive: true });
+    const { dev, ino } = statSync(path);
+    const dead = { pid: 999_999, started: "once", folder: `${dev}:${ino}`, url: null };
+    writeFileSync(join(path, "lock.1"), JSON.stringify(dead));
+    const at = Date.now() + 20;
+    const said = await Promise.all(racers.map((ask) => ask(`${path} ${at}`)));
+    expect(said.toSorted()).toEqual(["in use", "in use", "in use", "in use", "mine"]);
+  }
+});
+
+/** A process that tries to lock the folder that it is told, at the moment that it is told. */
+async function racer(): Promise<(line: string) => Promise<string>> {
+  const module = new URL("../../cli/data-folder.ts", import.meta.url).href;
+  const code = `import { openDataFolder } from ${JSON.stringify(module)};
+    import { createInterface } from "node:readline";
+    createInterface({ input: process.stdin }).on("line", (line) => {
+      const [path, at] = line.split(" ");
+      while (Date.now() < Number(at));
+      try { openDataFolder(path); console.log("mine"); }
+      catch (error) { console.log(/in use/.exec(error.message)?.[0] ?? error.message); }
+    });
+    console.log("up");`;
+  const child = spawn(process.execPath, ["--input-type=module", "-e", code], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  children.push(child);
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  await lines.next();
+  return async (line) => {
+    child.stdin.write(`${line}\n`);
+    return String((await lines.next()).value);
+  };
+}
 
 test("a copy of a folder in use is another folder, and a pid that was used again is another process", async () => {
   await otherOwner();
@@ -73,15 +113,15 @@ test("a copy of a folder in use is another folder, and a pid that was used again
   cpSync(folder, copy, { recursive: true });
   openDataFolder(copy).release();
 
-  const lock = JSON.parse(readFileSync(join(folder, "lock"), "utf8")) as object;
-  writeFileSync(join(folder, "lock"), JSON.stringify({ ...lock, started: "another time" }));
+  const lock = JSON.parse(readFileSync(join(folder, "lock.1"), "utf8")) as object;
+  writeFileSync(join(folder, "lock.1"), JSON.stringify({ ...lock, started: "another time" }));
   expect(liveOwner(folder)).toBe(null);
 });
 
 test("a damaged lock holds nobody back", () => {
   for (const text of ["", "{", "null", '{"pid":-1}', '{"pid":"1","started":1}']) {
     mkdirSync(folder, { recursive: true });
-    writeFileSync(join(folder, "lock"), text);
+    writeFileSync(join(folder, "lock.1"), text);
     openDataFolder(folder).release();
   }
 });
@@ -113,6 +153,28 @@ test("a nats-server that was left behind on the folder is ended, any other proce
   await endOrphans(folder, () => undefined);
   expect(startedAt(stranger.pid ?? 0)).not.toBe(null);
 });
+
+test("a database that hangs without its parent is ended", async () => {
+  mkdirSync(folder, { recursive: true });
+  const module = new URL("../../projections/pglite-server.ts", import.meta.url).href;
+  const code = `import { startPglite } from ${JSON.stringify(module)};
+    const { pid } = await startPglite({ folder: ${JSON.stringify(join(folder, "postgres"))}, log() {} });
+    process.kill(pid, "SIGSTOP");
+    console.log(pid);`;
+  const parent = spawn(process.execPath, ["--input-type=module", "-e", code], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  children.push(parent);
+  const [chunk] = (await once(parent.stdout, "data")) as [Buffer];
+  const pid = Number(chunk.toString());
+  parent.kill("SIGKILL");
+  await once(parent, "exit");
+  expect(startedAt(pid)).not.toBe(null);
+  const said: string[] = [];
+  await endOrphans(folder, (line) => said.push(line));
+  expect(startedAt(pid)).toBe(null);
+  expect(said).toEqual([expect.stringContaining(`process ${pid}, a pglite-child that was left`)]);
+}, 60_000);
 
 test("a log that came back shorter or different is refused with what to restore", async () => {
   const system = await startSystem();
