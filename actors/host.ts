@@ -86,8 +86,10 @@ export function createHost(ports: Ports): Host {
     const before_ms = clock.now() - limits.actor_idle_ms;
     for (const [resident, since_ms] of idle) {
       if (since_ms > before_ms && residents.size <= limits.actors_awake_max) break;
-      if (resident.idle) forget(resident);
-      else idle.delete(resident);
+      if (resident.idle) {
+        resident.keep();
+        forget(resident);
+      } else idle.delete(resident);
     }
   };
   const residentOf = (ref: ActorRef, partition: number): Resident => {

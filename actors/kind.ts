@@ -39,6 +39,8 @@ export interface Instance {
   /** Starts the effects of the active states, and from now on those of every state entered. */
   wake(): void;
   readonly awake: boolean;
+  /** What `create` takes; plain JSON. */
+  state(): unknown;
   /**
    * Decides; every event it answers may follow the one before. A decision that ends a running
    * effect freezes it: after a failed append call `thaw`. Throws `AppError("unavailable")`.
@@ -67,8 +69,8 @@ export interface Mailboxes {
 }
 
 export interface Kind {
-  /** A new inert instance that has folded nothing. */
-  create(ref: ActorRef): Instance;
+  /** A new inert instance that has folded nothing, or all that made the state of a snapshot. */
+  create(ref: ActorRef, state?: unknown): Instance;
   /** Effects that run here now. */
   effects(): number;
 }

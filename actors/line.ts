@@ -1,7 +1,8 @@
 /**
  * One actor's line of commits, as this worker knows it: folded from the log, decided on, appended to.
  * A lost append means that another went on: the actor is loaded anew and decides again (I3). A command
- * that is in the line takes no second effect (I2). State always comes from stored commits (I4).
+ * that is in the line takes no second effect (I2). State always comes from stored commits, or from a
+ * snapshot that the log agrees with (I4).
  */
 import type { NamedCommand } from "../schemas/commands.ts";
 import { type Commit, type CommitDraft, empty_head, type Head, headOf } from "../schemas/commit.ts";
@@ -9,7 +10,7 @@ import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Instance, Kind } from "./kind.ts";
-import type { Ports } from "./ports.ts";
+import type { Ports, Snapshot } from "./ports.ts";
 
 /** The last revision and the EVENTS sequence of a commit. */
 export interface Place {
@@ -37,6 +38,8 @@ export class Left extends Error {}
 interface Loaded {
   readonly instance: Instance;
   head: Head;
+  /** The revision that the last snapshot holds. */
+  kept: number;
   /** Every command that made a commit, and where. */
   readonly commits: Map<string, Place>;
 }
@@ -114,6 +117,11 @@ export class Line {
     throw new AppError("unavailable", "Too many others write to this actor at once.");
   }
 
+  /** Takes a snapshot before a rest, unless reading the tail is as quick. */
+  keep(): void {
+    if (this.#loaded !== null) this.#keep(this.#loaded, limits.snapshot_tail_events);
+  }
+
   /** Leaves memory; a running effect goes on and is found again when it is loaded anew. */
   unload(): void {
     this.#loaded?.instance.thaw();
@@ -141,16 +149,47 @@ export class Line {
 
   async #load(): Promise<Loaded> {
     if (this.#loaded !== null) return this.#loaded;
-    const instance = this.#kind.create(this.#ref);
-    const loaded: Loaded = { instance, head: empty_head, commits: new Map() };
-    await this.#read(loaded);
+    const snapshot = await this.here(this.#ports.snapshots.load(this.#ref));
+    const loaded =
+      (snapshot === null ? null : await this.#restored(snapshot)) ??
+      (await this.#read({
+        instance: this.#kind.create(this.#ref),
+        ...{ head: empty_head, kept: 0, commits: new Map() },
+      }));
     this.#loaded = loaded;
-    this.#onFolded(instance);
+    this.#onFolded(loaded.instance);
+    this.#keep(loaded, limits.snapshot_events);
     return loaded;
   }
 
+  /** From a snapshot and what came behind it; null when the log does not go on from there. */
+  async #restored({ head, state, commits }: Snapshot): Promise<Loaded | null> {
+    try {
+      return await this.#read({
+        instance: this.#kind.create(this.#ref, state),
+        ...{ head, kept: head.revision },
+        commits: new Map(commits.map(([id, revision, sequence]) => [id, { revision, sequence }])),
+      });
+    } catch (error) {
+      if (error instanceof Left || isAway(error)) throw error;
+      this.#ports.report({ what: "a snapshot does not fit the log", ref: this.#ref, error });
+      return null;
+    }
+  }
+
+  /** Takes a snapshot when so many events came behind the last. Only of what the log has taken. */
+  #keep(loaded: Loaded, events: number): void {
+    const { instance, head, kept } = loaded;
+    if (head.revision - kept < events) return;
+    loaded.kept = head.revision;
+    const commits = [...loaded.commits].map(
+      ([id, { revision, sequence }]) => [id, revision, sequence] as const,
+    );
+    this.#ports.snapshots.save(this.#ref, { head, state: instance.state(), commits });
+  }
+
   /** Folds what the log holds behind what was folded, inert; then wakes what may run here. */
-  async #read(loaded: Loaded): Promise<void> {
+  async #read(loaded: Loaded): Promise<Loaded> {
     const { instance } = loaded;
     const commits = this.#ports.log.read(this.#ref, loaded.head)[Symbol.asyncIterator]();
     for (;;) {
@@ -161,6 +200,7 @@ export class Line {
     instance.dropStale();
     const running = instance.running();
     if (running === null || running.here) instance.wake();
+    return loaded;
   }
 
   /** Whether the log goes on behind what was folded; then the actor must be loaded anew. */
@@ -196,9 +236,14 @@ export class Line {
     const running = instance.running();
     if (running === null || running.owner === this.#ports.workers.id) instance.wake();
     this.#onFolded(instance);
+    this.#keep(loaded, limits.snapshot_events);
     return loaded.head;
   }
 }
+
+/** Nothing is wrong but that a service cannot be reached. */
+export const isAway = (error: unknown): boolean =>
+  error instanceof AppError && error.code === "unavailable";
 
 function fold(loaded: Loaded, commit: Commit): void {
   loaded.instance.fold(commit);

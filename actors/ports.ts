@@ -83,6 +83,22 @@ export interface ReplyPort {
   answer(subject: string, reply: Reply): void;
 }
 
+/** An actor as it stood behind one of its stored commits. */
+export interface Snapshot {
+  readonly head: Head;
+  /** What its kind made of it; plain JSON. */
+  readonly state: unknown;
+  /** Every command that made a commit, with that commit's last revision and EVENTS sequence. */
+  readonly commits: readonly (readonly [command: string, revision: number, sequence: number])[];
+}
+/** Snapshots save time and nothing else: whatever is wrong with them, the log is read instead. */
+export interface SnapshotPort {
+  /** One that this very code has made; null when there is none. Never rejects. */
+  load(ref: ActorRef): Promise<Snapshot | null>;
+  /** Stores it some time; returns at once. */
+  save(ref: ActorRef, snapshot: Snapshot): void;
+}
+
 /** Something that should be looked at by whoever runs this; never throws. */
 export type Report = (problem: {
   readonly what: string;
@@ -92,6 +108,7 @@ export type Report = (problem: {
 
 export interface Ports {
   readonly log: LogPort;
+  readonly snapshots: SnapshotPort;
   readonly texts: TextPort;
   readonly tokens: TokenPort;
   readonly workers: WorkerPort;

@@ -4,12 +4,12 @@
  * turn runs or waits, when that turn ends; the stream itself is the failure detector (I7).
  */
 import type { NamedCommand, Reply } from "../schemas/commands.ts";
-import { AppError, errorBody } from "../schemas/errors.ts";
+import { errorBody } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Instance, Kind, TakeoverReason } from "./kind.ts";
 import { Leases } from "./leases.ts";
-import { Line, type Outcome } from "./line.ts";
+import { isAway, Line, type Outcome } from "./line.ts";
 import type { Delivery, Ports } from "./ports.ts";
 
 /** What waits in a mailbox. `refresh` reads what others have appended. */
@@ -93,6 +93,11 @@ export class Resident {
   /** Whether it waits for what another worker does. */
   get follows(): boolean {
     return this.leases.size > 0 && this.#line.instance?.awake !== true;
+  }
+
+  /** Takes a snapshot before it leaves memory at rest. */
+  keep(): void {
+    this.#line.keep();
   }
 
   /** Leaves this worker: effects stop, nothing is answered any more, handles are not touched. */
@@ -189,7 +194,7 @@ export class Resident {
    */
   async #failed(item: Item, error: unknown): Promise<"again" | "over"> {
     const { ports, onBroken } = this.#around;
-    const away = error instanceof AppError && error.code === "unavailable";
+    const away = isAway(error);
     if (!away) ports.report({ what: "an actor could not decide", ref: this.ref, error });
     this.#line.instance?.thaw();
     if (item.is === "delivery") {

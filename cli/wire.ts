@@ -22,11 +22,13 @@ import { announcePosition, followPositions } from "../streams/positions.ts";
 import { type CommandQueue, consumeCommands } from "../streams/queue.ts";
 import { readCommits } from "../streams/reader.ts";
 import { replyPort } from "../streams/replies.ts";
+import { openSnapshots } from "../streams/snapshots.ts";
 import { textPort } from "../streams/texts.ts";
 import { tokenPort } from "../streams/tokens.ts";
 import { provision } from "../streams/topology.ts";
 import { openVault } from "../streams/vault.ts";
 import { joinWorkers } from "../streams/workers.ts";
+import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
 import { checkHead, keepHead } from "./head-file.ts";
 import { readiness } from "./readiness.ts";
@@ -97,6 +99,7 @@ export async function startSystem(
       ends.push(() => workers.leave());
       const host = createHost({
         ...{ log, workers, models, clock, ids, report },
+        snapshots: await openSnapshots(streams, { code: codeVersion(), report }),
         texts: textPort(log),
         tokens: tokenPort(streams, log),
         content: { erase: (ref) => vault.erase(ref) },

@@ -88,6 +88,15 @@ export const limits = {
   actors_awake_max: 50_000,
   /** An idle actor leaves memory after this. */
   actor_idle_ms: 60_000,
+  /** A snapshot is taken after so many events; reading them takes less than 5 ms. */
+  snapshot_events: 200,
+  /** At rest after fewer: what is shorter is as quick to read from the log. */
+  snapshot_tail_events: 16,
+  /** In KV up to this; a larger one is a blob (one NATS message has 8 MB at most). */
+  snapshot_kv_bytes_max: 512 * 1024,
+  /** Snapshots on their way to the server; past it they are dropped, since they only save time. */
+  snapshots_pending_bytes_max: 32 * 1024 * 1024,
+  snapshot_load_ms: 1_000,
   drain_ms: 8_000,
   /** The server forgets `Nats-Msg-Id`s after this; it must exceed every retry of an append. */
   duplicate_window_ms: 120_000,

@@ -205,6 +205,9 @@ async function* read(
     if (end < after.sequence) {
       throw new BrokenChain({ subject, sequence: after.sequence }, "the log ends before it");
     }
+    if (last !== null && end === after.sequence && hashOf(last.data) !== after.hash) {
+      throw new BrokenChain({ subject, sequence: end }, "another commit stands there");
+    }
     while (head.sequence < end) {
       for (const message of await next(streams, subject, head.sequence, last)) {
         const stored = opened(message);

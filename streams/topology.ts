@@ -18,6 +18,8 @@ export const dead_stream = "DEAD";
 export const keys_bucket = "KEYS";
 export const workers_bucket = "WORKERS";
 export const leases_bucket = "LEASES";
+export const snapshots_bucket = "SNAPSHOTS";
+export const blobs_bucket = "BLOBS";
 
 type Declared = Partial<StreamConfig> & Pick<StreamConfig, "name" | "storage">;
 
@@ -91,7 +93,17 @@ export function topology(partitions: number, replicas: 1 | 3): readonly Declared
       max_age: nanos(90 * day_ms),
       allow_direct: true,
     },
-    bucket("SNAPSHOTS", {}),
+    // Without a tombstone: what is disposable may be deleted.
+    bucket(snapshots_bucket, { compression: "s2", deny_delete: false }),
+    {
+      // An object store, by the conventions of its clients (ADR-20).
+      name: `OBJ_${blobs_bucket}`,
+      subjects: [`$O.${blobs_bucket}.C.>`, `$O.${blobs_bucket}.M.>`],
+      storage: "file",
+      discard: "new",
+      allow_rollup_hdrs: true,
+      allow_direct: true,
+    },
     bucket(workers_bucket, { storage: "memory", max_age: nanos(limits.worker_ttl_ms) }),
     bucket(leases_bucket, { storage: "memory", max_age: nanos(limits.worker_ttl_ms) }),
     // A key that is erased is overwritten where it lies, which is a delete.

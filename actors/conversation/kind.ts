@@ -9,6 +9,7 @@ import {
   createActor,
   type EventObject,
   fromCallback,
+  type Snapshot,
   transition,
 } from "xstate";
 import type { NamedCommand } from "../../schemas/commands.ts";
@@ -93,12 +94,21 @@ export function conversationKind(ports: Ports, mailboxes: Mailboxes): Kind {
     },
   });
   const parts = { ports, live, writing, erased, keeping };
-  return { create: (ref) => createInstance(parts, ref), effects: () => writing.size };
+  return {
+    create: (ref, state) => createInstance(parts, ref, state),
+    effects: () => writing.size,
+  };
 }
 
-function createInstance({ ports, live, writing, erased, keeping }: Parts, ref: ActorRef): Instance {
+function createInstance(
+  { ports, live, writing, erased, keeping }: Parts,
+  ref: ActorRef,
+  state: unknown,
+): Instance {
   const key = refKey(ref);
-  let actor = started(createActor(conversationMachine, { input: { ref } }));
+  // A snapshot is taken as it is: it was made by this very code, or it is not given to us.
+  const from = state === undefined ? { input: { ref } } : { snapshot: state as Snapshot<unknown> };
+  let actor = started(createActor(conversationMachine, from));
   let awake = false;
 
   const conversation = (): Conversation => lifeAndState(actor);
@@ -148,6 +158,7 @@ function createInstance({ ports, live, writing, erased, keeping }: Parts, ref: A
     get awake() {
       return awake;
     },
+    state: () => actor.getPersistedSnapshot(),
     async decide(command: NamedCommand, asking: Asking): Promise<Answer> {
       const { id, by, full, overloaded } = asking;
       const context: DecisionContext = {

@@ -7,12 +7,14 @@ import type { Commit } from "../../schemas/commit.ts";
 import { empty_head } from "../../schemas/commit.ts";
 import type { DomainEvent, EventData, EventType } from "../../schemas/events.ts";
 import { type ActorRef, type By, systemClock, systemIds } from "../../schemas/ids.ts";
+import { kvKey } from "../../schemas/subjects.ts";
 import type { TokenFrame } from "../../schemas/tokens.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { ensureConsumers } from "../../streams/consumers.ts";
 import { followCommits } from "../../streams/live.ts";
 import { consumeCommands, type CommandQueue } from "../../streams/queue.ts";
 import { openReplies, replyPort } from "../../streams/replies.ts";
+import { openSnapshots } from "../../streams/snapshots.ts";
 import { textPort } from "../../streams/texts.ts";
 import { followTokens, tokenPort } from "../../streams/tokens.ts";
 import { joinWorkers, type Workers } from "../../streams/workers.ts";
@@ -25,6 +27,8 @@ export interface Worker {
   readonly queue: CommandQueue;
   readonly workers: Workers;
   readonly problems: string[];
+  /** Every commit that its actors have read from the log. */
+  readonly read: readonly Commit[];
   /** Ends in order; what it held is given back. */
   stop(drain_ms?: number): Promise<void>;
   /** Ends as a crash would: its connection is gone, nothing is given back. */
@@ -37,6 +41,10 @@ export interface World {
   worker(): Promise<Worker>;
   /** Somebody who talks to one conversation, a new one when none is named. */
   talk(options?: { ref?: ActorRef; user?: string }): Promise<Talk>;
+  /** Resolves when the server has stored the actor's next snapshot. */
+  snapshotStored(ref: ActorRef): Promise<void>;
+  /** Makes the actor's snapshot one of another history. */
+  forgeSnapshot(ref: ActorRef): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -56,6 +64,8 @@ export interface Talk {
   log(): Promise<DomainEvent[]>;
 }
 
+const snapshotSubject = (ref: ActorRef): string => `$KV.SNAPSHOTS.${kvKey(ref)}`;
+
 export async function startWorld(): Promise<World> {
   const system = await startSystem();
   await ensureConsumers(system.streams, partitions);
@@ -71,11 +81,21 @@ export async function startWorld(): Promise<World> {
     await models.listed();
     const workers = await joinWorkers(streams, { id: systemIds(), clock: systemClock });
     const problems: string[] = [];
+    const read: Commit[] = [];
     const report = ({ what, error }: { what: string; error?: unknown }): void => {
       problems.push(`${what}: ${String(error)}`);
     };
     const host = createHost({
-      log,
+      log: {
+        append: (draft, head) => log.append(draft, head),
+        async *read(ref, after) {
+          for await (const commit of log.read(ref, after)) {
+            read.push(commit);
+            yield commit;
+          }
+        },
+      },
+      snapshots: await openSnapshots(streams, { code: "test", report }),
       texts: textPort(log),
       tokens: tokenPort(streams, log),
       workers,
@@ -106,7 +126,7 @@ export async function startWorld(): Promise<World> {
       await host.drain(0);
       await models.close();
     };
-    return { id: workers.id, host, queue, workers, problems, stop, crash };
+    return { id: workers.id, host, queue, workers, problems, read, stop, crash };
   };
 
   const talk: World["talk"] = async ({ ref = newRef(), user = "ann" } = {}) => {
@@ -187,6 +207,20 @@ export async function startWorld(): Promise<World> {
     provider,
     worker,
     talk,
+    async snapshotStored(ref) {
+      // The answer to the publisher comes after the message is stored, and a flush after that.
+      const { nc } = system.streams;
+      for await (const _put of nc.subscribe(snapshotSubject(ref), { max: 1 }));
+      await nc.flush();
+    },
+    async forgeSnapshot(ref) {
+      const { js, jsm } = system.streams;
+      const query = { last_by_subj: snapshotSubject(ref) };
+      const stored = await jsm.streams.getMessage("KV_SNAPSHOTS", query);
+      const snapshot = stored?.json<{ head: object }>();
+      const forged = { ...snapshot, head: { ...snapshot?.head, hash: "f".repeat(64) } };
+      await js.publish(snapshotSubject(ref), JSON.stringify(forged));
+    },
     async stop() {
       for (const end of ends.reverse()) await end();
       await provider.close();
