@@ -43,7 +43,7 @@ export interface Instance {
   state(): unknown;
   /**
    * Decides; every event it answers may follow the one before. A decision that ends a running
-   * effect freezes it: after a failed append call `thaw`. Throws `AppError("unavailable")`.
+   * effect freezes it: call `thaw` when it was not appended. Throws `AppError("unavailable")`.
    */
   decide(command: NamedCommand, asking: Asking): Promise<Answer>;
   thaw(): void;
@@ -54,10 +54,8 @@ export interface Instance {
   takeover(reason: TakeoverReason): NamedCommand | null;
   /** Stops an effect of ours that the state, loaded anew, no longer names. */
   dropStale(): void;
-  /** Leaves memory, but lets a running effect go on: it is found again after a reload. */
+  /** Leaves memory, but lets a running effect go on (or stay frozen) until it is loaded again. */
   detach(): void;
-  /** Leaves memory and stops its effects. */
-  stop(): void;
 }
 
 /** The way from an effect to its own actor. */
@@ -73,6 +71,10 @@ export interface Kind {
   create(ref: ActorRef, state?: unknown): Instance;
   /** Effects that run here now. */
   effects(): number;
+  /** Whether one of this actor does. */
+  runs(ref: ActorRef): boolean;
+  /** Stops that one. */
+  halt(ref: ActorRef): void;
 }
 
 /** The log holds an event that the machine does not allow there. */

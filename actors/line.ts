@@ -122,9 +122,8 @@ export class Line {
     if (this.#loaded !== null) this.#keep(this.#loaded, limits.snapshot_tail_events);
   }
 
-  /** Leaves memory; a running effect goes on and is found again when it is loaded anew. */
+  /** Leaves memory. A running effect is found again when it is loaded anew; frozen until then. */
   unload(): void {
-    this.#loaded?.instance.thaw();
     this.#loaded?.instance.detach();
     this.#loaded = null;
   }
@@ -132,8 +131,8 @@ export class Line {
   /** Leaves this worker: effects stop, and whatever is under way ends with `Left`. */
   leave(): void {
     this.#left = true;
-    this.#loaded?.instance.stop();
-    this.#loaded = null;
+    this.unload();
+    this.#kind.halt(this.#ref);
   }
 
   /** The value, unless the actor has left in the meantime. */
@@ -198,6 +197,8 @@ export class Line {
       fold(loaded, value);
     }
     instance.dropStale();
+    // Only now is it known that what froze it did not land.
+    instance.thaw();
     const running = instance.running();
     if (running === null || running.here) instance.wake();
     return loaded;

@@ -85,14 +85,13 @@ export class Resident {
 
   /** Whether it may leave memory without anything being lost. */
   get idle(): boolean {
-    return (
-      !this.#working && this.leases.size === 0 && this.#line.instance?.running()?.here !== true
-    );
+    return !this.#working && this.leases.size === 0 && !this.#around.kind.runs(this.ref);
   }
 
-  /** Whether it waits for what another worker does. */
+  /** Whether it waits for what another worker does, or must be loaded anew. */
   get follows(): boolean {
-    return this.leases.size > 0 && this.#line.instance?.awake !== true;
+    const waits = this.leases.size > 0 || this.#around.kind.runs(this.ref);
+    return waits && this.#line.instance?.awake !== true;
   }
 
   /** Takes a snapshot before it leaves memory at rest. */
@@ -190,25 +189,26 @@ export class Resident {
   /**
    * Nothing was decided. A message is given back, with a longer wait each time; it is dead when it
    * failed too often for another reason than a service that is away, and is not in the log. A report
-   * is tried until it is decided on, since nobody else will make it again.
+   * is tried until it is decided on, since nobody else will make it again. What is in memory may be
+   * what is wrong, or behind an append that landed without an answer, so it is loaded anew.
    */
   async #failed(item: Item, error: unknown): Promise<"again" | "over"> {
-    const { ports, onBroken } = this.#around;
+    const { ports, kind, onBroken } = this.#around;
     const away = isAway(error);
     if (!away) ports.report({ what: "an actor could not decide", ref: this.ref, error });
-    this.#line.instance?.thaw();
+    const known = item.is === "delivery" && this.#line.has(item.delivery.id);
+    this.#line.unload();
     if (item.is === "delivery") {
       const { delivery } = item;
       const { deliveries, reply, id: command } = delivery;
-      if (away || this.#line.has(command) || deliveries < limits.deliveries_max) {
+      if (away || known || deliveries < limits.deliveries_max) {
         delivery.nak(limits.redelivery_ms[deliveries - 1] ?? limits.redelivery_ms[2]);
       } else {
         const answer: Reply = { command, ok: false, error: errorBody("command_dead") };
         if (reply !== null) ports.replies.answer(reply, answer);
         delivery.dead("command_dead", reasonOf(error));
       }
-      // What is in memory may be what is wrong; a running answer is found again after a reload.
-      if (!away) this.#line.unload();
+      if (kind.runs(this.ref)) this.offer({ is: "refresh" });
       return "over";
     }
     if (away) {

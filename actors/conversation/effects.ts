@@ -44,6 +44,10 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
     send({ name: "checkpoint", data: { turn, attempt, ...part } }),
   );
   let frozen = false;
+  let onThaw: (() => void) | null = null;
+  const thawed = async (): Promise<void> => {
+    while (frozen) await new Promise<void>((resolve) => (onThaw = resolve));
+  };
   let call: Call | null = null;
   /** What the last call has used, once it has ended. */
   let ended: CallReport | null = null;
@@ -59,6 +63,9 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
 
   /** One call of the model; what it throws is a `ModelError` or the signal's reason. */
   const answer = async (messages: readonly ModelMessage[]): Promise<void> => {
+    // An ending is being decided that knows of no call: none may begin behind its back (I12).
+    await thawed();
+    if (signal.aborted) return;
     const tokensIn = messages.reduce((sum, { text }) => sum + models.countTokens(text), 0);
     call = { started_ms: clock.now(), tokensIn, first_token_ms: null };
     ended = null;
@@ -87,14 +94,10 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
   };
 
   /** Publishes what is left, unless it is frozen: then when it goes on. */
-  let onThaw: (() => Promise<void>) | null = null;
   const finishing = async (report: () => Promise<void>): Promise<void> => {
     await checkpoints.settled();
+    await thawed();
     if (signal.aborted) return;
-    if (frozen) {
-      onThaw = () => finishing(report);
-      return;
-    }
     writer.end();
     checkpoints.stop();
     await report();
@@ -148,9 +151,8 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
     thaw() {
       frozen = false;
       writer.release("ending");
-      const go = onThaw;
+      onThaw?.();
       onThaw = null;
-      if (go !== null) void go();
     },
     stop() {
       stopping.abort();

@@ -97,6 +97,11 @@ export function conversationKind(ports: Ports, mailboxes: Mailboxes): Kind {
   return {
     create: (ref, state) => createInstance(parts, ref, state),
     effects: () => writing.size,
+    runs: (ref) => writing.has(refKey(ref)),
+    halt(ref) {
+      writing.get(refKey(ref))?.run.stop();
+      writing.delete(refKey(ref));
+    },
   };
 }
 
@@ -201,11 +206,6 @@ function createInstance(
       keeping.runs = true;
       actor.stop();
       keeping.runs = false;
-    },
-    stop() {
-      actor.stop();
-      writing.get(key)?.run.stop();
-      writing.delete(key);
     },
   };
 }

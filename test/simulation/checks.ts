@@ -1,0 +1,192 @@
+/** What must hold at the end of every run, whatever happened in it: I1 to I5, I7 and I12. */
+import { createActor, transition } from "xstate";
+import { decide } from "../../actors/conversation/decide.ts";
+import type { Conversation, DecisionContext } from "../../actors/conversation/decision.ts";
+import { conversationMachine } from "../../actors/conversation/machine.ts";
+import type { ConversationEvent } from "../../actors/conversation/state.ts";
+import { type Commit, zero_hash } from "../../schemas/commit.ts";
+import { isEnding } from "../../schemas/events.ts";
+import { type ActorRef, refKey } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { Message } from "./queue.ts";
+import type { Answered, World } from "./world.ts";
+
+type State = ReturnType<typeof fold>[number];
+
+export function violationsOf(world: World): string[] {
+  const { stored, problems, messages } = world;
+  const found = [...stored.violations, ...problems.map((problem) => `I1: ${problem}`)];
+  const note = (holds: boolean, what: string): void => {
+    if (!holds) found.push(what);
+  };
+  for (const ref of stored.refs()) {
+    const commits = stored.commits(ref);
+    const states = fold(commits, ref);
+    checkLine(commits, note);
+    checkTurns(world, ref, commits, states, note);
+    checkSnapshots(world, ref, commits, states, note);
+  }
+  for (const message of messages) {
+    const { ref } = message;
+    checkMessage(world, message, fold(stored.commits(ref), ref), note);
+  }
+  return found;
+}
+
+type Note = (holds: boolean, what: string) => void;
+
+/** The state before the first commit and behind each. */
+function fold(commits: readonly Commit[], ref: ActorRef) {
+  const live = createActor(conversationMachine, { input: { ref } }).start();
+  const states = [live.getSnapshot()];
+  for (const { events, sequence, command } of commits) {
+    for (const { type, data } of events) {
+      // The pair of type and data is that of the event.
+      live.send({ type, data, sequence, command } as ConversationEvent);
+    }
+    states.push(live.getSnapshot());
+  }
+  return states;
+}
+
+function checkLine(commits: readonly Commit[], note: Note): void {
+  const made = commits.map(({ command }) => command);
+  note(new Set(made).size === made.length, "I2: a command made two commits");
+  let prev = zero_hash;
+  let revision = 1;
+  for (const commit of commits) {
+    note(commit.prev === prev, "I3: a commit does not name the one before");
+    note(commit.revision === revision, "I3: revisions have a gap");
+    prev = commit.hash;
+    revision += commit.events.length;
+  }
+}
+
+function checkTurns(
+  { stored, calls }: World,
+  ref: ActorRef,
+  commits: readonly Commit[],
+  states: readonly State[],
+  note: Note,
+): void {
+  const end = states.at(-1);
+  note(end?.context.running === null, "I7: a turn is left running");
+  note(end?.context.queue.length === 0, "I7: a turn is left waiting");
+  const begun = new Set<string>();
+  const ended = new Map<string, number>();
+  const owners = new Map<string, string>();
+  const billed = new Set<string>();
+  for (const { events, by } of commits) {
+    for (const { type, data } of events) {
+      if (type === "turn.queued" || type === "turn.started") begun.add(data.turn);
+      if (type === "turn.started" || type === "turn.restarted") {
+        owners.set(`${data.turn} ${data.attempt}`, data.owner);
+        note(data.attempt <= limits.turn_attempts_max, "I7: too many attempts");
+      }
+      if (type === "model.attempted") billed.add(`${data.turn} ${data.attempt}`);
+      if (!isEnding(type) || !("frames" in data) || !("message" in data)) continue;
+      ended.set(data.turn, (ended.get(data.turn) ?? 0) + 1);
+      const { turn, attempt, text, seq, frames } = data;
+      const seen = stored.frames(ref, turn, attempt);
+      const own = by.type === "system" && by.id === owners.get(`${turn} ${attempt}`);
+      const shown = seen
+        .slice(0, seq)
+        .map(({ d }) => d)
+        .join("");
+      note(shown === text, `I5: ${type} holds another text than its frames`);
+      note(frames.lengths.length === seq, "I5: an ending does not know its frames");
+      // Whoever ran it knows all of them; another sees those that have come by then.
+      note(!own || seen.length === seq, `I5: ${seen.length - seq} frames after ${type}`);
+    }
+  }
+  note([...begun].every((turn) => ended.get(turn) === 1), "I7: a turn has no end, or two");
+  const callers = new Map<string, string>();
+  for (const { turn, attempt, worker } of calls) {
+    if (!begun.has(turn)) continue;
+    const key = `${turn} ${attempt}`;
+    note((callers.get(key) ?? worker) === worker, "I7: two workers ran one attempt");
+    callers.set(key, worker);
+    note(billed.has(key), `I12: a call of ${turn} ${attempt} is not on the bill`);
+  }
+}
+
+/** Every snapshot that was taken is the state behind the commit that it names. */
+function checkSnapshots(
+  { stored }: World,
+  ref: ActorRef,
+  commits: readonly Commit[],
+  states: readonly State[],
+  note: Note,
+): void {
+  for (const { ref: whose, snapshot } of stored.snapshots) {
+    if (refKey(whose) !== refKey(ref)) continue;
+    const at = commits.findIndex(({ hash }) => hash === snapshot.head.hash);
+    note(at >= 0, "I4: a snapshot of what the log does not hold");
+    if (at < 0) continue;
+    const state = snapshot.state as { value: unknown; context: unknown };
+    const folded = states[at + 1];
+    note(same(state.context, folded?.context), "I4: a snapshot differs from the fold");
+    note(same(state.value, folded?.value), "I4: a snapshot is in another state than the fold");
+    const places = commits.slice(0, at + 1).map(({ command, revision, events, sequence }) => {
+      return [command, revision + events.length - 1, sequence];
+    });
+    note(same(snapshot.commits, places), "I2: a snapshot forgets commands");
+  }
+  // The pure machine agrees with the one that lives.
+  let pure = states[0];
+  for (const { events, sequence, command } of commits) {
+    for (const { type, data } of events) {
+      if (pure === undefined) return;
+      const event = { type, data, sequence, command } as ConversationEvent;
+      [pure] = transition(conversationMachine, pure, event);
+    }
+  }
+  note(same(pure?.context, states.at(-1)?.context), "I4: the pure fold differs");
+}
+
+const same = (one: unknown, other: unknown): boolean =>
+  JSON.stringify(one) === JSON.stringify(other);
+
+/** Its answers are true of the log as it was between its sending and its answer. */
+function checkMessage(
+  { stored, replies }: World,
+  message: Message,
+  states: readonly State[],
+  note: Note,
+): void {
+  const { ref, id, sequence, state } = message;
+  const commits = stored.commits(ref);
+  const own = commits.findIndex(({ command }) => command === id);
+  const answers = replies.get(sequence) ?? [];
+  const said = `${message.command.name} ${id}`;
+  note(own >= 0 || answers.length > 0 || state === "dead", `I1: nobody knows of ${said}`);
+  for (const { reply, commits: then } of answers) {
+    if (reply.ok && own >= 0 && own < then) {
+      const commit = commits[own];
+      const revision = (commit?.revision ?? 0) + (commit?.events.length ?? 0) - 1;
+      const true_place = reply.revision === revision && reply.sequence === commit?.sequence;
+      note(true_place, `I2: ${said} is answered with another place`);
+      continue;
+    }
+    note(own < 0 || own >= then, `I1: ${said} took effect and is refused`);
+    const held = states.slice(message.commits_before, then + 1);
+    note(
+      held.some((at) => isTrueOf(at, message, reply)),
+      `I1: ${said} is answered ${reply.ok ? "already so" : reply.error.code}, which never held`,
+    );
+  }
+}
+
+function isTrueOf(at: State, { command, id, by }: Message, reply: Answered["reply"]): boolean {
+  const { value, context } = at;
+  const life = (typeof value === "string" ? value : "active") as Conversation["life"];
+  const asking: DecisionContext = {
+    ...{ command: id, by, full: false, overloaded: false, worker: "oracle" },
+    ids: () => id,
+    route: (model) => ({ provider: "simulated", model: model ?? "default" }),
+    progress: { text: "", seq: 0, frames: { lengths: [], times: [] }, call: null },
+  };
+  const decision = decide({ life, state: context }, command, asking);
+  if (reply.ok) return decision.is === "events" && decision.events.length === 0;
+  return decision.is === "refused" && decision.code === reply.error.code;
+}

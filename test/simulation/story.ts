@@ -1,0 +1,172 @@
+/**
+ * What happens in a run: who asks what of which conversation and when, and what befalls the workers.
+ * At the end all troubles cease, and everything has to come to rest.
+ */
+import type { NamedCommand } from "../../schemas/commands.ts";
+import type { Commit } from "../../schemas/commit.ts";
+import { type ActorRef, refKey } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import { violationsOf } from "./checks.ts";
+import { type Random, randomOf } from "./random.ts";
+import { createWorld, type Troubles, type World } from "./world.ts";
+
+export interface Outcome {
+  readonly violations: readonly string[];
+  readonly world: World;
+}
+
+/** Something that happens at most so often in a run, at any moment of it. */
+interface Blow {
+  left: number;
+  readonly share: number;
+  strike(): void;
+}
+
+/** One conversation under the same id in another tenant, one under another. */
+const refs: readonly ActorRef[] = [
+  { tenant: "acme", kind: "conversation", id: "0192a000-0000-7000-8000-000000000001" },
+  { tenant: "globex", kind: "conversation", id: "0192a000-0000-7000-8000-000000000001" },
+  { tenant: "acme", kind: "conversation", id: "0192a000-0000-7000-8000-000000000002" },
+];
+const hour_ms = 3_600_000;
+/** Enough for every effect that nobody waits for any more to be noticed. */
+const aftermath_ms = 20_000;
+
+/** Runs a seed to its end. */
+export async function runSeed(seed: number, trace?: (line: string) => void): Promise<Outcome> {
+  const random = randomOf(seed);
+  const rough = random.share();
+  const troubles: Troubles = {
+    lost: random.pick([0, 0, 0.01, 0.05, 0.15]) ?? 0,
+    late: random.pick([0, 0.02, 0.1]) ?? 0,
+    failing: random.pick([0, 0.15]) ?? 0,
+  };
+  const world = createWorld(random, troubles, trace);
+  for (let left = random.between(1, 3); left > 0; left--) world.start();
+  const blows = rough < 0.2 ? [] : blowsOf(world, random);
+  const asked = schedulePublishes(world, random);
+  return settle(world, random, blows, asked.end_ms);
+}
+
+/** Runs until all is published, strikes at random moments, then lets everything come to rest. */
+async function settle(
+  world: World,
+  random: Random,
+  blows: readonly Blow[],
+  end_ms: number,
+): Promise<Outcome> {
+  const { schedule } = world;
+  const stuck: string[] = [];
+  while (schedule.now() < end_ms && (await schedule.next())) {
+    for (const blow of blows) {
+      if (blow.left === 0 || !random.chance(blow.share)) continue;
+      blow.left -= 1;
+      blow.strike();
+    }
+  }
+  world.calm();
+  if (world.workers.length === 0) world.start();
+  const over_ms = schedule.now() + hour_ms;
+  while (world.messages.some(({ state }) => state === "open")) {
+    if (schedule.now() > over_ms || !(await schedule.next())) {
+      const open = world.messages.filter(({ state }) => state === "open");
+      stuck.push(`I1: open after an hour: ${open.map(({ command }) => command.name).join(" ")}`);
+      break;
+    }
+  }
+  const rest_ms = schedule.now() + aftermath_ms;
+  while (schedule.now() < rest_ms && (await schedule.next()));
+  return { world, violations: [...stuck, ...violationsOf(world)] };
+}
+
+function blowsOf(world: World, random: Random): Blow[] {
+  const some = (): World["workers"][number] | undefined => random.pick(world.workers);
+  const replace = (): void => {
+    world.schedule.after(random.between(0, 6_000), null, "a worker joins", () => world.start());
+  };
+  return [
+    {
+      left: random.between(0, 3),
+      share: 1 / 400,
+      strike() {
+        const victim = some();
+        if (victim === undefined) return;
+        victim.crash();
+        replace();
+      },
+    },
+    {
+      left: random.between(0, 3),
+      share: 1 / 300,
+      strike: () => some()?.pause(random.between(200, 9_000)),
+    },
+    {
+      left: random.between(0, 2),
+      share: 1 / 400,
+      strike() {
+        const leaving = some();
+        if (leaving === undefined) return;
+        void leaving.drain(random.between(0, 8_000));
+        replace();
+      },
+    },
+    { left: random.between(0, 4), share: 1 / 200, strike: () => world.unpin(random.between(0, 9)) },
+  ];
+}
+
+/** Publishes commands at random moments; some of them again, some under an id that was used. */
+function schedulePublishes(world: World, random: Random): { readonly end_ms: number } {
+  const used: [ActorRef, NamedCommand, string][] = [];
+  let at_ms = random.between(0, 3_000);
+  for (let left = random.between(6, 22); left > 0; left--) {
+    world.schedule.after(at_ms, null, "somebody asks", () => {
+      const ref = random.chance(0.6) ? refs[0] : random.pick(refs);
+      const again = random.pick(used);
+      if (ref === undefined) return;
+      let asked: [ActorRef, NamedCommand, string] = [
+        ref,
+        nextCommand(random, world.stored.commits(ref)),
+        world.ids(),
+      ];
+      // The very same again; or its id for another conversation, which is another command.
+      if (again !== undefined && random.chance(0.12)) asked = again;
+      else if (again !== undefined && random.chance(0.03) && refKey(again[0]) !== refKey(ref)) {
+        asked = [ref, again[1], again[2]];
+      }
+      used.push(asked);
+      world.publish(...asked);
+    });
+    // Now and then long enough for an idle actor to leave memory.
+    const rest = random.chance(0.04);
+    at_ms += rest ? limits.actor_idle_ms * 1.6 : random.between(0, 2_500);
+  }
+  return { end_ms: at_ms };
+}
+
+/** A command that somebody may send next, given what the conversation holds by now. */
+function nextCommand(random: Random, commits: readonly Commit[]): NamedCommand {
+  const events = commits.flatMap((commit) => commit.events);
+  const user = random.pick(
+    events.flatMap(({ type, data }) => (type === "message.added" ? [data.message] : [])),
+  );
+  const answer = random.pick(
+    events.flatMap(({ type, data }) => (type === "turn.started" ? [data.message] : [])),
+  );
+  const turn = random.pick(
+    events.flatMap(({ type, data }) => (type === "turn.queued" ? [data.turn] : [])),
+  );
+  const overlap = random.pick(["queue", "queue", "interrupt", "merge", "reject"] as const) ?? "queue";
+  const roll = random.share();
+  if (roll < 0.5 || user === undefined) return { name: "send", data: { text: "hello", overlap } };
+  if (roll < 0.58) return { name: "edit", data: { message: user, text: "better", overlap } };
+  if (roll < 0.66 && answer !== undefined) {
+    return { name: "regenerate", data: { message: answer, overlap } };
+  }
+  if (roll < 0.78) {
+    return { name: "cancel", data: turn !== undefined && random.chance(0.5) ? { turn } : {} };
+  }
+  if (roll < 0.86) return { name: "update", data: { title: "t", head: user } };
+  if (roll < 0.92) return { name: "update", data: { archived: random.chance(0.5) } };
+  if (roll < 0.93) return { name: "delete", data: {} };
+  return { name: "create", data: {} };
+}
