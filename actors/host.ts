@@ -27,6 +27,8 @@ export function createHost(ports: Ports): Host {
   const residents = new Map<string, Resident>();
   /** Commands held open, by partition. */
   const held = new Map<number, number>();
+  /** Turns that are about to begin, by tenant. */
+  const claims = new Map<string, number>();
   /** Actors with messages that must be renewed. */
   const renewed = new Set<Resident>();
   /** Idle since, oldest first. */
@@ -38,10 +40,14 @@ export function createHost(ports: Ports): Host {
   let ended = false;
 
   const kind = conversationKind(ports, {
-    report(ref, command) {
+    report(ref, command, taken) {
       const resident = residents.get(refKey(ref));
       if (resident === undefined) return Promise.resolve();
-      return new Promise((done) => {
+      return new Promise((resolve) => {
+        const done = (): void => {
+          taken?.();
+          resolve();
+        };
         idle.delete(resident);
         resident.offer({ is: "report", id: ports.ids(), command, done });
       });
@@ -54,7 +60,9 @@ export function createHost(ports: Ports): Host {
     if (residents.get(key) === resident) residents.delete(key);
     renewed.delete(resident);
     idle.delete(resident);
-    resident.leave();
+    const told = resident.leave();
+    // Its lease may be in the hands of another worker, who renews it as long as we live.
+    if (told !== null && !ended) ports.outbox.send(resident.ref, told);
   };
   const checkDrained = (): void => {
     if (draining !== null && kind.effects() === 0) draining();
@@ -63,6 +71,16 @@ export function createHost(ports: Ports): Host {
     ports,
     kind,
     overloaded: (partition) => (held.get(partition) ?? 0) >= held_max,
+    claim(tenant) {
+      const others = claims.get(tenant) ?? 0;
+      if (kind.effectsOf(tenant) + others >= limits.turns_running_per_tenant_max) return null;
+      claims.set(tenant, others + 1);
+      return () => {
+        const left = (claims.get(tenant) ?? 1) - 1;
+        if (left === 0) claims.delete(tenant);
+        else claims.set(tenant, left);
+      };
+    },
     onHeld(partition, change) {
       held.set(partition, (held.get(partition) ?? 0) + change);
     },

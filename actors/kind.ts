@@ -2,10 +2,10 @@
  * What the host must know of a kind of actor: how one of it is folded, woken, asked and ended. The
  * statechart library stays behind this.
  */
-import type { NamedCommand } from "../schemas/commands.ts";
+import type { NamedCommand, WorkerCommand } from "../schemas/commands.ts";
 import type { Commit } from "../schemas/commit.ts";
 import type { ErrorCode } from "../schemas/errors.ts";
-import type { DomainEvent } from "../schemas/events.ts";
+import type { DomainEvent, TakeoverReason } from "../schemas/events.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
 
 /** What the host tells a decision beside the command. */
@@ -16,6 +16,10 @@ export interface Asking {
   readonly full: boolean;
   /** This worker holds as many commands open as it may hold. */
   readonly overloaded: boolean;
+  /** This worker runs as many turns of the tenant as it may run. */
+  readonly busy: boolean;
+  /** When it is decided, ISO. */
+  readonly at: string;
 }
 
 /** Events that may follow (none: already so), or a refusal, which is an answer. */
@@ -30,7 +34,13 @@ export interface Running {
   readonly here: boolean;
 }
 
-export type TakeoverReason = "lease_redelivered" | "owner_gone";
+/** Something to ask of an actor later; one per key, a later one replaces it. */
+export interface Timer {
+  readonly key: string;
+  /** Milliseconds since 1970. */
+  readonly at_ms: number;
+  readonly command: WorkerCommand;
+}
 
 /** One actor in memory. It begins inert: it folds, and no effect starts before `wake`. */
 export interface Instance {
@@ -52,6 +62,8 @@ export interface Instance {
   running(): Running | null;
   /** The command by which this worker takes a running effect over; null when nothing runs. */
   takeover(reason: TakeoverReason): NamedCommand | null;
+  /** What shall be asked of it when nothing else comes; null for nothing. */
+  timer(): Timer | null;
   /** Stops an effect of ours that the state, loaded anew, no longer names. */
   dropStale(): void;
   /** Leaves memory, but lets a running effect go on (or stay frozen) until it is loaded again. */
@@ -60,8 +72,8 @@ export interface Instance {
 
 /** The way from an effect to its own actor. */
 export interface Mailboxes {
-  /** Takes a report; resolves when it was decided on or dropped. */
-  report(ref: ActorRef, report: NamedCommand): Promise<void>;
+  /** Takes a report; resolves when it was decided on or dropped, and calls `taken` just then. */
+  report(ref: ActorRef, report: NamedCommand, taken?: () => void): Promise<void>;
   /** Something beside the log has changed: leases are looked at again. */
   refresh(ref: ActorRef): void;
 }
@@ -71,10 +83,12 @@ export interface Kind {
   create(ref: ActorRef, state?: unknown): Instance;
   /** Effects that run here now. */
   effects(): number;
+  /** Those of one tenant. */
+  effectsOf(tenant: string): number;
   /** Whether one of this actor does. */
   runs(ref: ActorRef): boolean;
-  /** Stops that one. */
-  halt(ref: ActorRef): void;
+  /** Stops that one: what its next owner must be told; null when there was none. */
+  halt(ref: ActorRef): WorkerCommand | null;
 }
 
 /** The log holds an event that the machine does not allow there. */

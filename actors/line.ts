@@ -4,7 +4,7 @@
  * that is in the line takes no second effect (I2). State always comes from stored commits, or from a
  * snapshot that the log agrees with (I4).
  */
-import type { NamedCommand } from "../schemas/commands.ts";
+import { isWorkerCommand, type NamedCommand, type WorkerCommand } from "../schemas/commands.ts";
 import { type Commit, type CommitDraft, empty_head, type Head, headOf } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
@@ -28,8 +28,9 @@ export interface Order {
   readonly id: string;
   readonly by: By;
   readonly traceparent: string | null;
-  /** Whether this worker has room for one more turn. */
+  /** Whether this worker has no room for one more turn, for anybody or for this tenant. */
   readonly overloaded: () => boolean;
+  readonly busy: () => boolean;
 }
 
 /** The actor left this worker while something was on its way. */
@@ -51,6 +52,7 @@ export class Line {
   readonly #onFolded: (instance: Instance) => void;
   #loaded: Loaded | null = null;
   #left = false;
+  #planned = false;
 
   /** `onFolded` is called after everything that changed the state. */
   constructor(ref: ActorRef, ports: Ports, kind: Kind, onFolded: (instance: Instance) => void) {
@@ -85,6 +87,8 @@ export class Line {
   /** Decides and appends. Throws `AppError("unavailable")` when nothing was decided, and `Left`. */
   async commit(order: Order): Promise<Outcome> {
     const { command, id, by, traceparent } = order;
+    // A timer that has fired is gone; a stale one is asked for again.
+    if (isWorkerCommand(command.name)) this.#planned = false;
     let fresh = false;
     for (let tries = 0; tries < limits.append_attempts_max; tries++) {
       if (tries > 0) await this.pause(limits.append_backoff_ms[tries] ?? 0);
@@ -92,7 +96,8 @@ export class Line {
       const known = loaded.commits.get(id);
       if (known !== undefined) return { is: "repeat", at: known };
       const full = loaded.commits.size >= limits.commits_per_actor_max;
-      const asking = { id, by, full, overloaded: order.overloaded() };
+      const at = new Date(this.#ports.clock.now()).toISOString();
+      const asking = { id, by, full, at, overloaded: order.overloaded(), busy: order.busy() };
       const answer = await this.here(loaded.instance.decide(command, asking));
       if (!fresh && (answer.is === "refused" || answer.events.length === 0)) {
         // No append will tell us that others went on in the meantime, and a wrong refusal of a
@@ -103,10 +108,12 @@ export class Line {
       if (answer.is === "refused") {
         return { is: "refused", error: new AppError(answer.code, answer.detail) };
       }
-      if (answer.events.length === 0) return { is: "done", at: placeOf(loaded.head) };
+      if (answer.events.length === 0) {
+        this.#plan(loaded);
+        return { is: "done", at: placeOf(loaded.head) };
+      }
       const draft: CommitDraft = {
-        ...{ ref: this.#ref, commit: this.#ports.ids(), command: id, by, traceparent },
-        at: new Date(this.#ports.clock.now()).toISOString(),
+        ...{ ref: this.#ref, commit: this.#ports.ids(), command: id, by, at, traceparent },
         events: answer.events,
       };
       const appended = await this.#append(loaded, draft);
@@ -128,11 +135,14 @@ export class Line {
     this.#loaded = null;
   }
 
-  /** Leaves this worker: effects stop, and whatever is under way ends with `Left`. */
-  leave(): void {
+  /**
+   * Leaves this worker: effects stop, and whatever is under way ends with `Left`. Returns what its
+   * next owner must be told.
+   */
+  leave(): WorkerCommand | null {
     this.#left = true;
     this.unload();
-    this.#kind.halt(this.#ref);
+    return this.#kind.halt(this.#ref);
   }
 
   /** The value, unless the actor has left in the meantime. */
@@ -158,6 +168,7 @@ export class Line {
     this.#loaded = loaded;
     this.#onFolded(loaded.instance);
     this.#keep(loaded, limits.snapshot_events);
+    this.#plan(loaded);
     return loaded;
   }
 
@@ -174,6 +185,14 @@ export class Line {
       this.#ports.report({ what: "a snapshot does not fit the log", ref: this.#ref, error });
       return null;
     }
+  }
+
+  /** Asks for its timer, once while it is here: one that was lost comes back with the next load. */
+  #plan({ instance }: Loaded): void {
+    const timer = this.#planned ? null : instance.timer();
+    if (timer === null) return;
+    this.#planned = true;
+    this.#ports.outbox.schedule(this.#ref, timer.key, timer.at_ms, timer.command);
   }
 
   /** Takes a snapshot when so many events came behind the last. Only of what the log has taken. */
@@ -238,6 +257,7 @@ export class Line {
     if (running === null || running.owner === this.#ports.workers.id) instance.wake();
     this.#onFolded(instance);
     this.#keep(loaded, limits.snapshot_events);
+    this.#plan(loaded);
     return loaded.head;
   }
 }

@@ -2,7 +2,7 @@
  * What an actor's host needs of the world. No code of `actors/` awaits anything but these, reads a
  * clock, or makes an id by itself: that is what lets a simulator stand behind them.
  */
-import type { NamedCommand, Reply } from "../schemas/commands.ts";
+import type { NamedCommand, Reply, WorkerCommand } from "../schemas/commands.ts";
 import type { Commit, CommitDraft, Head } from "../schemas/commit.ts";
 import type { ErrorCode } from "../schemas/errors.ts";
 import type { ActorRef, By, Clock, Ids } from "../schemas/ids.ts";
@@ -99,6 +99,13 @@ export interface SnapshotPort {
   save(ref: ActorRef, snapshot: Snapshot): void;
 }
 
+/** Commands of a worker to whoever owns an actor. Stored some time, while this process lives. */
+export interface OutboxPort {
+  send(ref: ActorRef, command: WorkerCommand): void;
+  /** Delivered at a time (ms since 1970); one per key of an actor, a later one replaces it. */
+  schedule(ref: ActorRef, key: string, at_ms: number, command: WorkerCommand): void;
+}
+
 /** Something that should be looked at by whoever runs this; never throws. */
 export type Report = (problem: {
   readonly what: string;
@@ -114,6 +121,7 @@ export interface Ports {
   readonly workers: WorkerPort;
   readonly content: ContentPort;
   readonly replies: ReplyPort;
+  readonly outbox: OutboxPort;
   readonly models: Models;
   /** A conversation's title, made of its first message. */
   title(text: string): string;

@@ -3,11 +3,17 @@
  * on. A message leaves the queue only when its outcome is in the log or answered (I1), and, while its
  * turn runs or waits, when that turn ends; the stream itself is the failure detector (I7).
  */
-import type { NamedCommand, Reply } from "../schemas/commands.ts";
+import {
+  leasingCommands,
+  type NamedCommand,
+  type Reply,
+  type WorkerCommand,
+} from "../schemas/commands.ts";
+import type { TakeoverReason } from "../schemas/events.ts";
 import { errorBody } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import type { Instance, Kind, TakeoverReason } from "./kind.ts";
+import type { Instance, Kind } from "./kind.ts";
 import { Leases } from "./leases.ts";
 import { isAway, Line, type Outcome } from "./line.ts";
 import type { Delivery, Ports } from "./ports.ts";
@@ -29,6 +35,8 @@ export interface Surroundings {
   readonly kind: Kind;
   /** Whether this worker holds as many commands of the partition open as it may. */
   overloaded(partition: number): boolean;
+  /** Makes room for one more turn of a tenant; null when it runs as many as it may. */
+  claim(tenant: string): (() => void) | null;
   /** Told of every command that is held open, or no longer. */
   onHeld(partition: number, change: number): void;
   /** Called when the mailbox is empty. */
@@ -99,12 +107,15 @@ export class Resident {
     this.#line.keep();
   }
 
-  /** Leaves this worker: effects stop, nothing is answered any more, handles are not touched. */
-  leave(): void {
+  /**
+   * Leaves this worker: effects stop, nothing is answered any more, handles are not touched. Returns
+   * what its next owner must be told.
+   */
+  leave(): WorkerCommand | null {
     this.#left = true;
-    this.#line.leave();
     this.leases.leave();
     for (const item of this.#mailbox.splice(0)) if (item.is === "report") item.done();
+    return this.#line.leave();
   }
 
   async #work(): Promise<void> {
@@ -136,8 +147,15 @@ export class Resident {
         const { id, command, by, traceparent, partition } = item.delivery;
         await this.#recover(await this.#line.load());
         const overloaded = (): boolean => this.#around.overloaded(partition);
-        const outcome = await this.#line.commit({ command, id, by, traceparent, overloaded });
-        return this.#settle(item.delivery, outcome);
+        const begins = leasingCommands.has(command.name);
+        const claim = begins ? this.#around.claim(this.ref.tenant) : null;
+        const busy = (): boolean => begins && claim === null;
+        try {
+          const order = { command, id, by, traceparent, overloaded, busy };
+          return await this.#settle(item.delivery, await this.#line.commit(order));
+        } finally {
+          claim?.();
+        }
       }
     }
   }
@@ -150,18 +168,21 @@ export class Resident {
         ? { command, ok: false, error: outcome.error.body() }
         : { command, ok: true, ...outcome.at };
     if (reply !== null) this.#around.ports.replies.answer(reply, answer);
-    const instance = await this.#line.load();
-    const lease = outcome.is === "refused" ? "none" : instance.leaseOf(command);
-    if (lease === "none") {
+    if (outcome.is === "refused") {
       delivery.ack();
       return;
     }
-    this.leases.hold(delivery);
+    const instance = await this.#line.load();
     // Whoever held this message for the running turn does so no longer.
     const again = outcome.is === "repeat" && delivery.deliveries > 1;
-    if (lease === "running" && again && instance.running()?.here === false) {
+    const elsewhere = instance.running()?.here === false;
+    if (again && elsewhere && instance.leaseOf(command) === "running") {
       await this.#takeOver(instance, "lease_redelivered");
     }
+    // Held only now: a message that is held is not delivered again, so a takeover that failed would
+    // never be tried again.
+    if ((await this.#line.load()).leaseOf(command) === "none") delivery.ack();
+    else this.leases.hold(delivery);
   }
 
   /** A running turn that nobody runs any more is taken over. */
@@ -183,7 +204,8 @@ export class Resident {
   /** A command of this worker's own. */
   #inside(command: NamedCommand, id: string): Promise<Outcome> {
     const by = { type: "system" as const, id: this.#around.ports.workers.id };
-    return this.#line.commit({ command, id, by, traceparent: null, overloaded: () => false });
+    const no = (): boolean => false;
+    return this.#line.commit({ command, id, by, traceparent: null, overloaded: no, busy: no });
   }
 
   /**

@@ -18,6 +18,7 @@ import { commandPublisher } from "../streams/commands.ts";
 import { ensureConsumers } from "../streams/consumers.ts";
 import { holdLeases } from "../streams/leases.ts";
 import { openLog } from "../streams/log.ts";
+import { openOutbox } from "../streams/outbox.ts";
 import { announcePosition, followPositions } from "../streams/positions.ts";
 import { type CommandQueue, consumeCommands } from "../streams/queue.ts";
 import { readCommits } from "../streams/reader.ts";
@@ -97,8 +98,11 @@ export async function startSystem(
       await listed;
       const workers = await joinWorkers(streams, { id: ids(), clock });
       ends.push(() => workers.leave());
+      const outbox = openOutbox(streams, { worker: workers.id, secret, clock, ids, report });
+      ends.push(() => outbox.stop(outbox_ms));
       const host = createHost({
         ...{ log, workers, models, clock, ids, report },
+        outbox,
         snapshots: await openSnapshots(streams, { code: codeVersion(), report }),
         texts: textPort(log),
         tokens: tokenPort(streams, log),
@@ -170,8 +174,9 @@ export async function startSystem(
   }
 }
 
-/** What is kept of `limits.drain_ms` for the sockets' farewell. */
+/** What is kept of `limits.drain_ms` for the sockets' farewell, and for what is still to be said. */
 const gateway_ms = 1_000;
+const outbox_ms = 500;
 const look_ms = 25;
 
 function openAiOf(config: Config): Parameters<typeof createModels>[0]["openai"] {

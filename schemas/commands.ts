@@ -2,10 +2,11 @@
  * Commands: what may be asked of a conversation. A command's payload on `cmd.…` is
  * `{"id":"<uuid>","data":{…}}`; its name is the subject's last token. `publicCommands` may come
  * from outside; `reports` come only from an actor's own effects and its host's clock, straight
- * into its mailbox, and never travel.
+ * into its mailbox, and never travel. `workerCommands` travel from a worker to whoever owns the
+ * actor, now or by a schedule; without a worker's signature they are refused.
  */
 import Type, { type Static, type TObject } from "typebox";
-import { Code, Overlap, Usage } from "./events.ts";
+import { Code, Overlap, TakeoverReason, Usage } from "./events.ts";
 import { Uuid } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { FrameRecord } from "./tokens.ts";
@@ -104,32 +105,48 @@ export const reports = {
     },
     closed,
   ),
+  /** The attempt has run for as long as it may without a word of its answer. */
+  expire: Type.Object(running, closed),
   /** The host takes a running turn over; the context says what was published so far. */
   takeover: Type.Object(
     {
       ...running,
-      reason: Type.Union([Type.Literal("lease_redelivered"), Type.Literal("owner_gone")]),
+      reason: TakeoverReason,
     },
     closed,
   ),
 } as const satisfies Record<string, TObject>;
 
+export const workerCommands = {
+  /** The owner of an attempt that is no longer allowed to run it says so. */
+  release: Type.Object(running, closed),
+  /** Nothing may have happened for so long that the conversation moves to the archive. */
+  idle: Type.Object({}, closed),
+} as const satisfies Record<string, TObject>;
+
 export type PublicCommandName = keyof typeof publicCommands;
 export type ReportName = keyof typeof reports;
-export type CommandName = PublicCommandName | ReportName;
+export type WorkerCommandName = keyof typeof workerCommands;
+export type CommandName = PublicCommandName | ReportName | WorkerCommandName;
 export type CommandData<N extends CommandName> = N extends PublicCommandName
   ? Static<(typeof publicCommands)[N]>
   : N extends ReportName
     ? Static<(typeof reports)[N]>
-    : never;
+    : N extends WorkerCommandName
+      ? Static<(typeof workerCommands)[N]>
+      : never;
 
 /** A command on its way to `decide`. */
 export type NamedCommand = {
   [N in CommandName]: { readonly name: N; readonly data: CommandData<N> };
 }[CommandName];
 
+export type WorkerCommand = Extract<NamedCommand, { readonly name: WorkerCommandName }>;
+
 export const isPublicCommand = (name: string): name is PublicCommandName =>
   Object.hasOwn(publicCommands, name);
+export const isWorkerCommand = (name: string): name is WorkerCommandName =>
+  Object.hasOwn(workerCommands, name);
 
 /** The commands whose message is the lease of the turn they begin. */
 export const leasingCommands: ReadonlySet<string> = new Set(["send", "edit", "regenerate"]);
@@ -150,11 +167,13 @@ const checks = {
   cancel: check(publicCommands.cancel),
   update: check(publicCommands.update),
   delete: check(publicCommands.delete),
+  release: check(workerCommands.release),
+  idle: check(workerCommands.idle),
 };
 
-/** Checks the data of a public command; a sentence when it does not fit. */
+/** Checks the data of a command that travels; a sentence when it does not fit. */
 export function parseCommand(
-  name: PublicCommandName,
+  name: PublicCommandName | WorkerCommandName,
   data: unknown,
 ): { ok: true; command: NamedCommand } | { ok: false; problem: string } {
   const parsed = checks[name].parse(data);

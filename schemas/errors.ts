@@ -63,6 +63,9 @@ export const errors = {
   queue_full: row(429, "user", "Too many messages already wait in this conversation.", {
     retryable: true,
   }),
+  tenant_busy: row(429, "user", "Too many answers are being written for this tenant; try again.", {
+    retryable: true,
+  }),
   internal: row(500, "operator", "Something went wrong here; the trace id names it."),
   overloaded: row(503, "operator", "Too many turns are running; try again.", { retryable: true }),
   unavailable: row(503, "operator", "A part of the service is not reachable; try again.", {

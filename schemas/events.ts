@@ -49,6 +49,17 @@ const ending = {
   usage: Usage,
 };
 
+/**
+ * Why a turn goes on elsewhere: the message that it is held by came again, its owner has ended, or
+ * its owner said that it is no longer allowed to run it.
+ */
+export const TakeoverReason = Type.Union([
+  Type.Literal("lease_redelivered"),
+  Type.Literal("owner_gone"),
+  Type.Literal("released"),
+]);
+export type TakeoverReason = Static<typeof TakeoverReason>;
+
 export const eventSchemas = {
   "conversation.started": Type.Object(
     {
@@ -109,7 +120,7 @@ export const eventSchemas = {
       owner: Type.String(),
       provider: Type.String(),
       model: ModelName,
-      reason: Type.Union([Type.Literal("lease_redelivered"), Type.Literal("owner_gone")]),
+      reason: TakeoverReason,
     },
     closed,
   ),

@@ -49,6 +49,12 @@ export const limits = {
   model_error_bytes_max: 16 * 1024,
   model_list_bytes_max: 4 * 1024 * 1024,
   models_listed_max: 1_000,
+  /** From a turn's start to the first word of its answer, restarts included. */
+  turn_first_token_ms: 60_000,
+  /** A conversation in which nothing happens for so long moves to the archive. */
+  conversation_idle_ms: 30 * 24 * 60 * 60 * 1000,
+  /** Commands of a worker that are on their way to the server. */
+  outbox_max: 20_000,
   /** Attempts of one turn, crashes included; past it the turn fails with its partial text. */
   turn_attempts_max: 3,
 
@@ -65,6 +71,8 @@ export const limits = {
   /** Running and queued turns of one partition: what a worker may hold open there. */
   turns_running_per_partition_max: 2_000,
   turns_queued_per_partition_max: 2_000,
+  /** Turns of one tenant that a worker runs at once; a further one is refused (I10). */
+  turns_running_per_tenant_max: 2_000,
   /** Unacknowledged commands of one partition's consumer. */
   ack_pending_max: 10_000,
   /** An unacknowledged command is delivered again after this; held ones are renewed well before. */

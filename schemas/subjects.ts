@@ -25,6 +25,14 @@ export function commandSubject(ref: ActorRef, name: string): string {
   return `cmd.${ref.tenant}.${ref.kind}.${ref.id}.${name}`;
 }
 
+/** `timer.<tenant>.<kind>.<id>.<name>.<key>`: a schedule, one per key; its target is the command. */
+export function timerSubject(ref: ActorRef, name: string, key: string): string {
+  assertRef(ref);
+  if (!name_pattern.test(name) || !name_pattern.test(key))
+    throw new TypeError("not a timer's name");
+  return `timer.${ref.tenant}.${ref.kind}.${ref.id}.${name}.${key}`;
+}
+
 /** What COMMANDS accepts and how it stores it, for `partitions` partitions. */
 export const commandTransform = (partitions: number): { src: string; dest: string } => ({
   src: "cmd.*.*.*.*",

@@ -7,6 +7,7 @@ import type { JsMsg } from "@nats-io/jetstream";
 import {
   commandMessage,
   isPublicCommand,
+  isWorkerCommand,
   type NamedCommand,
   parseCommand,
 } from "../schemas/commands.ts";
@@ -68,7 +69,7 @@ export async function readCommand(
     return refuse("bad_reply_subject", `replies of ${target.ref.tenant} cannot go to that subject`);
   }
   const { ref, name } = target;
-  if (ref.kind !== "conversation" || !isPublicCommand(name)) {
+  if (ref.kind !== "conversation" || !(isPublicCommand(name) || isWorkerCommand(name))) {
     return refuse("unknown_command", `a ${ref.kind} has no command ${name}`);
   }
   const { id: command_id, data: command_data } = parsed.value;
@@ -80,6 +81,9 @@ export async function readCommand(
       ? integrationOf(ref.tenant)
       : await signer.verify(signature, ref.tenant, command_id);
   if (by === null) return refuse("unauthenticated", `${by_header} was not signed for this command`);
+  if (isWorkerCommand(name) && by.type !== "system") {
+    return refuse("forbidden", `only a worker may ask for ${name}`);
+  }
   const traceparent = header(trace_header);
   return {
     ok: true,

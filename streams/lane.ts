@@ -23,6 +23,8 @@ export interface Lane {
   pinned_since_ms(): number | null;
   /** The pin is gone: every handle dies at once, and `onLost` is called if there was any. */
   lose(): void;
+  /** Drops what is on its way to us, and pulls anew. */
+  restart(): void;
   /** Gives the pin away and pulls again when another had time to take it; handles stay good. */
   handOver(): Promise<void>;
   /** Stops pulling and gives the pin away; handles stay good until `lose`. */
@@ -109,6 +111,11 @@ export function pullPartition(parts: {
     pinned: () => since_ms !== null,
     pinned_since_ms: () => since_ms,
     lose,
+    restart() {
+      messages?.stop();
+      messages = null;
+      later(0);
+    },
     async handOver() {
       await release();
       later(limits.pin_ms);

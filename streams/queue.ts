@@ -73,7 +73,10 @@ export function consumeCommands(options: QueueOptions): CommandQueue {
       streams,
       partition,
       clock,
-      onMessage: arrive,
+      onMessage(message, pin) {
+        // Whichever comes first after a standstill: a message or the clock.
+        if (!stalled()) arrive(message, pin);
+      },
       onLost: (lost) => inbox.lost(lost),
       onProblem: (error) => report({ what: `partition ${partition} could not be pulled`, error }),
     });
@@ -81,9 +84,13 @@ export function consumeCommands(options: QueueOptions): CommandQueue {
     for (const lane of [...lanes.values(), ...released.values()]) lane.lose();
     released.clear();
   };
+  let since_ms = worker.since_ms();
   const share = (): void => {
     const members = worker.members();
-    if (!members.includes(worker.id)) loseAll();
+    const before_ms = since_ms;
+    since_ms = worker.since_ms();
+    // Also when it lapsed and was made anew since we last looked.
+    if (!members.includes(worker.id) || since_ms !== before_ms) loseAll();
     ranks = assignment(worker.id, members, partitions);
     for (const [partition, lane] of lanes) {
       if (ranks.has(partition)) continue;
@@ -107,9 +114,28 @@ export function consumeCommands(options: QueueOptions): CommandQueue {
       if (now_ms - since_ms > limits.worker_ttl_ms + limits.worker_beat_ms) void lane.handOver();
     }
   };
+  let handed_ms = clock.now();
+  let ticked_ms = clock.now();
+  /**
+   * A process that stood still (SIGSTOP, a suspended machine) finds in its buffers what was given to
+   * others long ago, and would take their turns over. So it begins anew.
+   */
+  const stalled = (): boolean => {
+    const gap_ms = clock.now() - ticked_ms;
+    ticked_ms = clock.now();
+    if (gap_ms < limits.ack_wait_ms) return false;
+    report({ what: `this process stood still for ${gap_ms} ms; it begins to pull anew` });
+    loseAll();
+    for (const lane of lanes.values()) lane.restart();
+    return true;
+  };
   const tick = (): (() => void) =>
-    clock.after(limits.worker_beat_ms, () => {
-      handOver();
+    clock.after(limits.working_ms / 2, () => {
+      stalled();
+      if (clock.now() - handed_ms >= limits.worker_beat_ms) {
+        handed_ms = clock.now();
+        handOver();
+      }
       cancelTick = tick();
     });
 

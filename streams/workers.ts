@@ -16,6 +16,8 @@ import { workers_bucket } from "./topology.ts";
 export interface Workers {
   /** This process's id; new at every start. */
   readonly id: string;
+  /** When our present entry was created, by our clock; null while we have none. */
+  since_ms(): number | null;
   /** Those with an entry, sorted; without ourselves while our own entry is lost. */
   members(): readonly string[];
   /**
@@ -61,7 +63,12 @@ export async function joinWorkers(
     return clock.now() - absent_since >= ttl_ms;
   };
   const tell = (): void => {
-    const now = JSON.stringify([members(), [...seen.keys()].filter(gone), gone("nobody")]);
+    const now = JSON.stringify([
+      entry?.created_ms,
+      members(),
+      [...seen.keys()].filter(gone),
+      gone("nobody"),
+    ]);
     if (now === told || left) return;
     told = now;
     for (const call of [...calls]) call();
@@ -103,6 +110,7 @@ export async function joinWorkers(
   tell();
   return {
     id,
+    since_ms: () => (alive() ? (entry?.created_ms ?? null) : null),
     members,
     gone,
     changes(call) {

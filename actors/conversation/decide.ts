@@ -6,6 +6,7 @@
 import type { CommandData, NamedCommand, PublicCommandName } from "../../schemas/commands.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
 import type { By } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
 import { get } from "../table.ts";
 import {
   already_so,
@@ -30,6 +31,7 @@ export function decide(
   const { life, state } = conversation;
   if (life === "absent") return decideAbsent(conversation, command, context);
   if (!mayAct(state.owner, context.by)) return refused("not_found");
+  if (command.name === "idle") return idle(conversation, context);
   if (life === "deleted") {
     return command.name === "delete" ? already_so : refused("conversation_deleted");
   }
@@ -58,7 +60,9 @@ const reportNames: ReadonlySet<string> = new Set<NamedReport["name"]>([
   "retry",
   "complete",
   "fail",
+  "expire",
   "takeover",
+  "release",
 ]);
 const isReport = (command: NamedCommand): command is NamedReport => reportNames.has(command.name);
 
@@ -138,6 +142,14 @@ function cancel(
   if (running === null || (turn !== undefined && turn !== running.turn)) return already_so;
   if (context.progress === null) return wants_progress;
   return decided(...cancelRunning(running, "asked", context.progress), ...next(state, context));
+}
+
+/** A conversation in which nothing has happened for long moves to the archive; nothing is lost. */
+function idle({ life, state }: Conversation, { at }: DecisionContext): Decision {
+  const rests = life === "active" && state.running === null && state.queue.length === 0;
+  const idle_ms = Date.parse(at) - Date.parse(state.at);
+  if (!rests || idle_ms < limits.conversation_idle_ms) return already_so;
+  return decided(event("conversation.archived", {}));
 }
 
 function update(

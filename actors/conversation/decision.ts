@@ -34,6 +34,10 @@ export interface DecisionContext {
   readonly full: boolean;
   /** No further turn may begin: this worker holds as many as it may hold. */
   readonly overloaded: boolean;
+  /** No further turn of this tenant may begin here: as many run as may run. */
+  readonly busy: boolean;
+  /** When it is decided, ISO. */
+  readonly at: string;
   /** Null until a decision has asked for it. */
   readonly progress: Progress | null;
 }

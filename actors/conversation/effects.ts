@@ -27,8 +27,11 @@ export interface Run {
   stop(): void;
 }
 
-/** Takes a report; resolves when it has been decided on. Never rejects. */
-export type Send = (report: NamedReport) => Promise<void>;
+/**
+ * Takes a report; resolves when it has been decided on. Never rejects. `taken` is called at that
+ * very moment, before anything else can be decided.
+ */
+export type Send = (report: NamedReport, taken?: () => void) => Promise<void>;
 
 type RunPorts = Pick<Ports, "texts" | "tokens" | "models" | "clock" | "title" | "report">;
 
@@ -114,6 +117,12 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
       return send({ name: "fail", data });
     });
 
+  // Whoever runs a later attempt has only what is left of it.
+  const deadline_ms = Date.parse(input.since) + limits.turn_first_token_ms;
+  const endDeadline = clock.after(Math.max(0, deadline_ms - clock.now()), () => {
+    if (writer.chars === 0) void send({ name: "expire", data: { turn, attempt } });
+  });
+
   const run = async (): Promise<void> => {
     await Promise.resolve();
     for (let tries = 0; !signal.aborted; tries++) {
@@ -127,12 +136,13 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
         if (wait_ms === null || writer.chars > 0) return await fail(error);
         if (call !== null) {
           const { code, detail } = reason(error);
-          const report = callReport(
-            error instanceof ModelError ? (error.usage ?? no_usage) : no_usage,
-          );
-          call = null;
-          if (report !== null) {
-            void send({ name: "retry", data: { turn, attempt, call: report, code, detail } });
+          const usage = error instanceof ModelError ? error.usage : null;
+          const failed = callReport(usage ?? no_usage);
+          // Until it is on the bill, an ending that comes first puts it there (I12).
+          ended = failed;
+          if (failed !== null) {
+            const data = { turn, attempt, call: failed, code, detail };
+            await send({ name: "retry", data }, () => (call = ended = null));
           }
         }
         await pause(ports, wait_ms, signal);
@@ -156,6 +166,7 @@ export function startRun(ports: RunPorts, input: TurnInput, send: Send): Run {
     },
     stop() {
       stopping.abort();
+      endDeadline();
       writer.stop();
       checkpoints.stop();
     },

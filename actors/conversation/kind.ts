@@ -1,7 +1,6 @@
 /**
  * The conversation as a kind of actor: the machine folds inert, and wakes as a live XState actor that
- * runs the effects of its active states (I4). Runs are kept beside the actors, one per conversation,
- * so that an actor which must be loaded anew finds the answer that it is writing.
+ * runs the effects of its active states (I4).
  */
 import { strict as assert } from "node:assert";
 import {
@@ -14,8 +13,9 @@ import {
 } from "xstate";
 import type { NamedCommand } from "../../schemas/commands.ts";
 import type { Commit } from "../../schemas/commit.ts";
-import type { DomainEvent } from "../../schemas/events.ts";
+import type { DomainEvent, TakeoverReason } from "../../schemas/events.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
 import {
   type Answer,
   type Asking,
@@ -23,13 +23,13 @@ import {
   type Instance,
   type Kind,
   type Mailboxes,
-  type TakeoverReason,
 } from "../kind.ts";
 import type { Ports } from "../ports.ts";
 import { decide } from "./decide.ts";
 import type { Conversation, DecisionContext, Progress } from "./decision.ts";
 import { startErase } from "./erase.ts";
 import { type Run, startRun } from "./effects.ts";
+import { Runs } from "./runs.ts";
 import { conversationMachine, type EraseInput, inputOf } from "./machine.ts";
 import { readPrompt } from "./prompt.ts";
 import { type ConversationEvent, leaseOf } from "./state.ts";
@@ -38,17 +38,10 @@ import type { TurnInput } from "./turn-input.ts";
 type Machine = typeof conversationMachine;
 type Actor = XActor<Machine>;
 
-/** The answer that is being written in a conversation, here. */
-interface Writing {
-  readonly turn: string;
-  readonly attempt: number;
-  readonly run: Run;
-}
-
 interface Parts {
   readonly ports: Ports;
   readonly live: Machine;
-  readonly writing: Map<string, Writing>;
+  readonly runs: Runs;
   /** Deleted conversations whose content is erased. */
   readonly erased: Set<string>;
   /** While it holds, an XState actor that stops leaves its run alone. */
@@ -56,24 +49,20 @@ interface Parts {
 }
 
 export function conversationKind(ports: Ports, mailboxes: Mailboxes): Kind {
-  const writing = new Map<string, Writing>();
+  const runs = new Runs();
   const erased = new Set<string>();
   const keeping = { runs: false };
 
   const generate = (input: TurnInput): (() => void) => {
     const { ref, turn, attempt } = input;
-    const key = refKey(ref);
-    const before = writing.get(key);
+    const before = runs.get(ref);
     let run = before?.run;
     if (before === undefined || before.turn !== turn || before.attempt !== attempt) {
-      before?.run.stop();
-      run = startRun(ports, input, (report) => mailboxes.report(ref, report));
-      writing.set(key, { turn, attempt, run });
+      run = startRun(ports, input, (...sent) => mailboxes.report(ref, ...sent));
+      runs.add(ref, { turn, attempt, run });
     }
     return () => {
-      if (keeping.runs) return;
-      run?.stop();
-      if (writing.get(key)?.run === run) writing.delete(key);
+      if (!keeping.runs && run !== undefined) runs.stop(ref, run);
     };
   };
   const erase = ({ ref }: EraseInput): (() => void) => {
@@ -93,20 +82,23 @@ export function conversationKind(ports: Ports, mailboxes: Mailboxes): Kind {
       erase: fromCallback<EventObject, EraseInput>(({ input }) => erase(input)),
     },
   });
-  const parts = { ports, live, writing, erased, keeping };
+  const parts = { ports, live, runs, erased, keeping };
   return {
     create: (ref, state) => createInstance(parts, ref, state),
-    effects: () => writing.size,
-    runs: (ref) => writing.has(refKey(ref)),
+    effects: () => runs.size,
+    effectsOf: (tenant) => runs.of(tenant),
+    runs: (ref) => runs.get(ref) !== undefined,
     halt(ref) {
-      writing.get(refKey(ref))?.run.stop();
-      writing.delete(refKey(ref));
+      const halted = runs.stop(ref);
+      if (halted === null) return null;
+      const { turn, attempt } = halted;
+      return { name: "release", data: { turn, attempt } };
     },
   };
 }
 
 function createInstance(
-  { ports, live, writing, erased, keeping }: Parts,
+  { ports, live, runs, erased, keeping }: Parts,
   ref: ActorRef,
   state: unknown,
 ): Instance {
@@ -120,7 +112,7 @@ function createInstance(
   /** The run of the turn that runs, when it runs here. */
   const current = (): Run | null => {
     const { running } = actor.getSnapshot().context;
-    const found = writing.get(key);
+    const found = runs.get(ref);
     const ours =
       running !== null && found?.turn === running.turn && found.attempt === running.attempt;
     return ours && running.owner === ports.workers.id ? found.run : null;
@@ -143,10 +135,10 @@ function createInstance(
   };
 
   return {
-    fold({ events, sequence, command }: Commit) {
+    fold({ events, sequence, command, at }: Commit) {
       for (const event of events) {
         const before = actor.getSnapshot();
-        actor.send(folded(event, sequence, command));
+        actor.send(folded(event, { sequence, command, at }));
         const after = actor.getSnapshot();
         if (after === before || after.status === "error") {
           throw new ForbiddenEvent(ref, event.type, sequence);
@@ -165,9 +157,9 @@ function createInstance(
     },
     state: () => actor.getPersistedSnapshot(),
     async decide(command: NamedCommand, asking: Asking): Promise<Answer> {
-      const { id, by, full, overloaded } = asking;
+      const { id, ...more } = asking;
       const context: DecisionContext = {
-        ...{ command: id, by, full, overloaded, ids: ports.ids, worker: ports.workers.id },
+        ...{ ...more, command: id, ids: ports.ids, worker: ports.workers.id },
         route: (model) => ports.models.route(model),
         progress: null,
       };
@@ -176,7 +168,7 @@ function createInstance(
         decision = decide(conversation(), command, { ...context, progress: await progress() });
         assert(decision.is !== "progress", "a decision asks for progress once");
       }
-      if (decision.is === "events") assertAllowed(actor, decision.events, id);
+      if (decision.is === "events") assertAllowed(actor, decision.events, id, asking.at);
       return decision;
     },
     thaw() {
@@ -197,10 +189,14 @@ function createInstance(
       const { turn, attempt } = running;
       return { name: "takeover", data: { turn, attempt, reason } };
     },
+    timer() {
+      const { life, state } = conversation();
+      if (life !== "active") return null;
+      const at_ms = Date.parse(state.at) + limits.conversation_idle_ms;
+      return { key: "idle", at_ms, command: { name: "idle", data: {} } };
+    },
     dropStale() {
-      if (current() !== null) return;
-      writing.get(key)?.run.stop();
-      writing.delete(key);
+      if (current() === null) runs.stop(ref);
     },
     detach() {
       keeping.runs = true;
@@ -221,15 +217,23 @@ function lifeAndState(actor: Actor): Conversation {
   return { life: typeof value === "string" ? value : "active", state: context };
 }
 
+/** Where an event stands in the log. */
+type Where = Pick<ConversationEvent, "sequence" | "command" | "at">;
+
 // The pair of type and data is that of the event; the union cannot say so for a spread.
-const folded = ({ type, data }: DomainEvent, sequence: number, command: string) =>
-  ({ type, data, sequence, command }) as ConversationEvent;
+const folded = ({ type, data }: DomainEvent, where: Where) =>
+  ({ type, data, ...where }) as ConversationEvent;
 
 /** What `decide` answers and the machine refuses is a bug of ours, and never reaches the log. */
-function assertAllowed(actor: Actor, events: readonly DomainEvent[], command: string): void {
+function assertAllowed(
+  actor: Actor,
+  events: readonly DomainEvent[],
+  command: string,
+  at: string,
+): void {
   let snapshot = actor.getSnapshot();
   for (const [index, event] of events.entries()) {
-    const input = folded(event, 0, command);
+    const input = folded(event, { sequence: 0, command, at });
     assert(snapshot.can(input), `a decision made ${event.type}, which may not follow here`);
     // A pure transition costs ten times what `can` does, and after the last event nobody asks.
     if (index < events.length - 1) [snapshot] = transition(actor.logic, snapshot, input);

@@ -149,7 +149,7 @@ export const conversationMachine = setup({
 export function inputOf(state: ConversationState): TurnInput {
   const { ref, running, titled } = state;
   if (running === null) throw new Error("a turn is entered only by an event that starts one");
-  const { turn, message, user, attempt, provider, model, owner } = running;
+  const { turn, message, user, attempt, provider, model, owner, since } = running;
   const path = pathTo(state, user);
-  return { ref, turn, message, attempt, provider, model, owner, titled, path };
+  return { ref, turn, message, attempt, provider, model, owner, since, titled, path };
 }

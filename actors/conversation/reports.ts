@@ -3,7 +3,7 @@
  * of another turn or attempt is stale and changes nothing: winning the append of `turn.restarted` is
  * the right to run, and the reports of the attempt before are void (I5).
  */
-import type { CommandData, ReportName } from "../../schemas/commands.ts";
+import type { CommandData, ReportName, WorkerCommandName } from "../../schemas/commands.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
 import { limits } from "../../schemas/limits.ts";
 import {
@@ -18,9 +18,11 @@ import {
 import type { ConversationState, RunningTurn } from "./state.ts";
 import { attempted, failed, next } from "./turns.ts";
 
+/** What speaks of a running attempt. */
+type SpeakingName = ReportName | Exclude<WorkerCommandName, "idle">;
 export type NamedReport = {
-  [N in ReportName]: { readonly name: N; readonly data: CommandData<N> };
-}[ReportName];
+  [N in SpeakingName]: { readonly name: N; readonly data: CommandData<N> };
+}[SpeakingName];
 
 export function decideReport(
   { state }: Conversation,
@@ -49,8 +51,14 @@ export function decideReport(
         ...next(state, context),
       );
     }
+    case "expire":
+      return expire(state, running, context);
     case "takeover":
       return takeOver(state, running, report.data.reason, context);
+    case "release":
+      // Only the owner can know that it no longer runs it.
+      if (context.by.type !== "system" || context.by.id !== running.owner) return already_so;
+      return takeOver(state, running, "released", context);
   }
 }
 
@@ -73,6 +81,25 @@ function complete(
       ...{ usage: call.usage, finish },
     }),
     ...titled,
+    ...next(state, context),
+  );
+}
+
+/** A turn without a word of its answer by its deadline ends; one that has begun to speak goes on. */
+function expire(
+  state: ConversationState,
+  running: RunningTurn,
+  context: DecisionContext,
+): Decision {
+  const { progress } = context;
+  if (progress === null) return wants_progress;
+  if (progress.seq > 0) return already_so;
+  const code = "model_timeout";
+  const detail = "The model did not begin to answer in time.";
+  const { call } = progress;
+  return decided(
+    ...(call === null ? [] : [attempted(running, "failed", call, { code, detail })]),
+    failed(running, progress, code, detail),
     ...next(state, context),
   );
 }

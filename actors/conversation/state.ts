@@ -34,6 +34,8 @@ export interface RunningTurn extends QueuedTurn {
   readonly provider: string;
   readonly attempt: number;
   readonly owner: string;
+  /** When its first attempt began, ISO. */
+  readonly since: string;
   /** EVENTS sequences of this attempt's checkpoints. */
   readonly checkpoints: readonly number[];
 }
@@ -51,6 +53,8 @@ export interface ConversationState {
   readonly queue: readonly QueuedTurn[];
   /** The command whose message is held open until the content is erased. */
   readonly deletedBy: string | null;
+  /** When anything last happened, ISO. */
+  readonly at: string;
 }
 
 /** An event as the machine takes it: with its place in the log and the command that made it. */
@@ -60,6 +64,8 @@ export type ConversationEvent = {
     readonly data: EventData<T>;
     readonly sequence: number;
     readonly command: string;
+    /** When its commit was decided, ISO. */
+    readonly at: string;
   };
 }[EventType];
 
@@ -74,10 +80,15 @@ export const initialState = (ref: ActorRef): ConversationState => ({
   running: null,
   queue: [],
   deletedBy: null,
+  at: "",
 });
 
 /** The state after an event that the machine has allowed. */
 export function evolve(state: ConversationState, event: ConversationEvent): ConversationState {
+  return { ...changed(state, event), at: event.at };
+}
+
+function changed(state: ConversationState, event: ConversationEvent): ConversationState {
   switch (event.type) {
     case "conversation.started": {
       const { owner, model, overlap } = event.data;
@@ -109,12 +120,13 @@ export function evolve(state: ConversationState, event: ConversationEvent): Conv
       const waiting = state.queue.find((queuedTurn) => queuedTurn.turn === turn);
       const commands = waiting?.commands ?? [event.command];
       const running = { turn, message, user, model, provider, attempt, owner, commands };
+      const since = event.at;
       return {
         ...state,
         messages: put(state.messages, message, answerTo(user)),
         // A queued turn became the head when it was queued, and the head may have moved since.
         head: waiting === undefined ? message : state.head,
-        running: { ...running, checkpoints: [] },
+        running: { ...running, since, checkpoints: [] },
         queue: state.queue.filter((queuedTurn) => queuedTurn.turn !== turn),
       };
     }

@@ -9,6 +9,8 @@ export interface TurnInput extends ModelRoute {
   readonly message: string;
   readonly attempt: number;
   readonly owner: string;
+  /** When the turn's first attempt began, ISO: its deadline counts from there. */
+  readonly since: string;
   /** Whether the conversation has a title; else the answer brings one. */
   readonly titled: boolean;
   /** The messages to answer, oldest first, by the commits that hold their texts. */

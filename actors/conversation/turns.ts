@@ -44,7 +44,10 @@ export function ask({ state }: Conversation, asked: Asked, context: DecisionCont
     model: wished,
     commands: [],
   };
-  if (state.running === null) return decided(...added, started(state, turn, context));
+  if (state.running === null) {
+    if (context.busy) return refused("tenant_busy");
+    return decided(...added, started(state, turn, context));
+  }
 
   const overlap = asked.overlap ?? state.overlap;
   if (overlap === "reject") return refused("turn_running");

@@ -30,7 +30,10 @@ const data: { [N in CommandName]: CommandData<N> } = {
   retry: { ...t1, call, code: "model_unavailable", detail: "" },
   complete: { ...t1, ...published, finish: "stop", call, title: null },
   fail: { ...t1, ...published, code: "model_stream_cut", detail: "", call },
+  expire: t1,
   takeover: { ...t1, reason: "owner_gone" },
+  release: t1,
+  idle: {},
 };
 
 const gone = "refused conversation_deleted";
@@ -38,6 +41,7 @@ const absent = "refused not_found";
 const archive = "refused conversation_archived";
 const cancelled = "model.attempted turn.cancelled";
 const taken = "model.attempted turn.restarted";
+const failed = "model.attempted turn.failed";
 /** Reports speak of a running turn; where none runs they are stale and change nothing. */
 const stale = { absent: "", idle: "", archived: "", deleted: "" };
 const speaking = {
@@ -77,10 +81,14 @@ const table: Record<CommandName, Record<Situation, string>> = {
     waiting: "model.attempted turn.completed turn.started",
   },
   fail: {
-    ...{ ...stale, running: "model.attempted turn.failed" },
-    waiting: "model.attempted turn.failed turn.started",
+    ...{ ...stale, running: failed, waiting: `${failed} turn.started` },
   },
+  // The progress that is known here has words in it: the deadline is met.
+  expire: { ...stale, running: "", waiting: "" },
   takeover: { ...stale, running: taken, waiting: taken },
+  // By somebody who does not run it.
+  release: { ...stale, running: "", waiting: "" },
+  idle: { absent, idle: "", running: "", waiting: "", archived: "", deleted: "" },
 };
 
 // The keys are those of the tables.

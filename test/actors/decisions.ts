@@ -60,7 +60,13 @@ export function after(before: Snapshot, events: readonly DomainEvent[], command 
   let snapshot = before;
   for (const { type, data } of events) {
     // The pair of type and data is that of the event; the union cannot say so for a spread.
-    const input = { type, data, sequence: 1, command } as ConversationEvent;
+    const input = {
+      type,
+      data,
+      sequence: 1,
+      command,
+      at: "2026-01-01T00:00:00.000Z",
+    } as ConversationEvent;
     const [next] = transition(conversationMachine, snapshot, input);
     assert(next !== snapshot, `${type} may not follow in ${JSON.stringify(snapshot.value)}`);
     snapshot = next;
@@ -96,7 +102,8 @@ export function ask(
     ...{ command: "new", by: { type: "user", id: "ann" }, worker: "here" },
     ids: () => `id${++made}`,
     route: (model) => (model === "unknown" ? null : { provider: "p", model: model ?? "default" }),
-    ...{ full: false, overloaded: false, ...otherwise, progress: null },
+    ...{ full: false, overloaded: false, busy: false, at: "2026-01-02T00:00:00.000Z" },
+    ...{ ...otherwise, progress: null },
   };
   let decision = decide(conversationOf(before), command, context);
   if (decision.is === "progress") {

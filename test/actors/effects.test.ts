@@ -29,6 +29,7 @@ function open(script: (call: number) => readonly Step[]) {
   const input: TurnInput = {
     ref: { tenant: "acme", kind: "conversation", id: "c" },
     ...{ turn: "t", message: "m", attempt: 1, owner: "w", titled: false },
+    since: "1970-01-01T00:00:00.000Z",
     ...{ provider: "p", model: "x", path: [{ message: "u", sequence: 1, role: "user" }] },
   };
   const ports: Parameters<typeof startRun>[0] = {

@@ -15,6 +15,7 @@ const at = <T extends EventType>(type: T, data: EventData<T>): ConversationEvent
   ...event(type, data),
   sequence: 1,
   command: "c",
+  at: "2026-01-01T00:00:00.000Z",
 });
 
 const started = (turn: string): ConversationEvent =>

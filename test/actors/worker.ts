@@ -12,6 +12,7 @@ import type { TokenFrame } from "../../schemas/tokens.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { ensureConsumers } from "../../streams/consumers.ts";
 import { followCommits } from "../../streams/live.ts";
+import { openOutbox } from "../../streams/outbox.ts";
 import { consumeCommands, type CommandQueue } from "../../streams/queue.ts";
 import { openReplies, replyPort } from "../../streams/replies.ts";
 import { openSnapshots } from "../../streams/snapshots.ts";
@@ -85,6 +86,9 @@ export async function startWorld(): Promise<World> {
     const report = ({ what, error }: { what: string; error?: unknown }): void => {
       problems.push(`${what}: ${String(error)}`);
     };
+    const outbox = openOutbox(streams, {
+      ...{ worker: workers.id, secret, clock: systemClock, ids: systemIds, report },
+    });
     const host = createHost({
       log: {
         append: (draft, head) => log.append(draft, head),
@@ -95,6 +99,7 @@ export async function startWorld(): Promise<World> {
           }
         },
       },
+      outbox,
       snapshots: await openSnapshots(streams, { code: "test", report }),
       texts: textPort(log),
       tokens: tokenPort(streams, log),
@@ -116,6 +121,7 @@ export async function startWorld(): Promise<World> {
       over = true;
       await host.drain(drain_ms);
       await queue.stop();
+      await outbox.stop(500);
       await workers.leave();
       await models.close();
     };
@@ -123,6 +129,7 @@ export async function startWorld(): Promise<World> {
     const crash = async (): Promise<void> => {
       over = true;
       await streams.nc.close();
+      await outbox.stop(0);
       await host.drain(0);
       await models.close();
     };

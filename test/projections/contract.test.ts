@@ -138,9 +138,10 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       const history = randomHistory(13, 500, 20);
       await applyAll(database, history);
       const states = new Map<string, { ref: ActorRef; state: ReturnType<typeof initialState> }>();
-      for (const { ref, events, sequence, command } of history) {
+      for (const { ref, events, sequence, command, at } of history) {
         const entry = states.get(refKey(ref)) ?? { ref, state: initialState(ref) };
-        for (const one of events) entry.state = evolve(entry.state, { ...one, sequence, command });
+        for (const one of events)
+          entry.state = evolve(entry.state, { ...one, sequence, command, at });
         states.set(refKey(ref), entry);
       }
       let paths = 0;

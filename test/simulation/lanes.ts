@@ -81,16 +81,21 @@ export function createLanes(parts: {
   const puller: Puller = {
     id: view.id,
     receive(partition, messages, deliveries) {
+      const sent_ms = schedule.now();
       schedule.after(latency(), life, `delivery of ${messages.length}`, () => {
+        // It lay in the buffers of a process that stood still, which begins anew.
+        if (clock.now() - sent_ms >= limits.ack_wait_ms) return loseAll();
         const lane = lanes.get(partition) ?? released.get(partition);
         if (lane === undefined) return;
         const pin = (lane.pin ??= { partition, ours: true });
         lane.since_ms ??= clock.now();
-        inbox.deliver(
-          messages.map((message, at) => deliveryOf(message, deliveries[at] ?? 1, pin)),
-        );
+        inbox.deliver(messages.map((message, at) => deliveryOf(message, deliveries[at] ?? 1, pin)));
       });
     },
+  };
+  const loseAll = (): void => {
+    for (const [partition, lane] of [...lanes, ...released]) lose(partition, lane);
+    released.clear();
   };
   const release = (partition: number, lane: Lane): void => {
     lane.since_ms = null;
@@ -114,10 +119,7 @@ export function createLanes(parts: {
 
   return {
     tick(lapsed) {
-      if (lapsed) {
-        for (const [partition, lane] of [...lanes, ...released]) lose(partition, lane);
-        released.clear();
-      }
+      if (lapsed) loseAll();
       share();
       for (const [partition, lane] of lanes) {
         if (lane.rests_until_ms > clock.now()) continue;

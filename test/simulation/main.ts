@@ -15,7 +15,10 @@ const { values } = parseArgs({
 const [from = 1, to = from] = (values.seeds ?? values.seed ?? "1-1000").split("-").map(Number);
 const began = performance.now();
 for (let seed = from; seed <= to; seed++) {
-  const { violations } = await runSeed(seed, values.trace ? (line) => console.log(line) : undefined);
+  const { violations } = await runSeed(
+    seed,
+    values.trace ? (line) => console.log(line) : undefined,
+  );
   if (violations.length === 0) continue;
   console.log(`seed ${seed}:\n${[...new Set(violations)].join("\n")}`);
   process.exit(1);

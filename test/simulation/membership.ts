@@ -29,9 +29,7 @@ export function createMembership({ now }: Schedule): (id: string) => View {
     let told = "";
     const alive = (): boolean => renewed_ms !== null && now() - renewed_ms < ttl_ms;
     const gone = (worker: string): boolean =>
-      worker !== id &&
-      alive() &&
-      now() - Math.max(created_ms, seen.get(worker) ?? 0) >= ttl_ms;
+      worker !== id && alive() && now() - Math.max(created_ms, seen.get(worker) ?? 0) >= ttl_ms;
     const members = (): readonly string[] =>
       alive() ? known : known.filter((worker) => worker !== id);
     return {

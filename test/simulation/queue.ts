@@ -76,7 +76,11 @@ export function createQueue(schedule: Schedule, random: Random, partitions: numb
       message.due_ms = now() + limits.ack_wait_ms;
       look(message);
     }
-    puller.receive(partition, some, some.map(({ deliveries }) => deliveries));
+    puller.receive(
+      partition,
+      some,
+      some.map(({ deliveries }) => deliveries),
+    );
     if (due.length > some.length) after(1, null, "more", () => pump(partition));
   };
   /** Looks at a message when it may be due. */

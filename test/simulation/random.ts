@@ -19,7 +19,8 @@ export function randomOf(seed: number): Random {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
   };
-  const between = (from: number, to: number): number => from + Math.floor(share() * (to - from + 1));
+  const between = (from: number, to: number): number =>
+    from + Math.floor(share() * (to - from + 1));
   return {
     share,
     chance: (part) => share() < part,

@@ -28,10 +28,17 @@ export interface Stored {
   refs(): readonly ActorRef[];
   frames(ref: ActorRef, turn: string, attempt: number): readonly StoredFrame[];
   append(draft: CommitDraft, head: Head): Appended;
+  /** Told of what somebody tries to append. */
+  asked(draft: CommitDraft): void;
   /** Commits behind a head; throws when the log does not go on from there. */
   read(ref: ActorRef, after: Head): readonly Commit[];
   publish(ref: ActorRef, frame: StoredFrame): void;
-  published(ref: ActorRef, turn: string, attempt: number, checkpoints: readonly number[]): Published;
+  published(
+    ref: ActorRef,
+    turn: string,
+    attempt: number,
+    checkpoints: readonly number[],
+  ): Published;
   save(ref: ActorRef, snapshot: Snapshot): void;
   /** One that was stored some time, as a replica that lags may have it. */
   snapshotsOf(ref: ActorRef): readonly Snapshot[];
@@ -39,8 +46,8 @@ export interface Stored {
 
 /** The longest delta that the simulated provider sends. */
 export const delta_chars_max = 4_000;
-/** One checkpoint on its way, and what gathers until the next; a frame holds two deltas at most. */
-const ahead_chars_max = 2 * (limits.checkpoint_chars_max + 2 * delta_chars_max);
+/** What may gather behind a checkpoint that is on its way; a frame holds two deltas at most. */
+const ahead_chars_max = limits.checkpoint_chars_max + 2 * delta_chars_max;
 
 export function createStored(): Stored {
   const lines = new Map<string, Commit[]>();
@@ -48,6 +55,8 @@ export function createStored(): Stored {
   const frames = new Map<string, StoredFrame[]>();
   const snapshots: { ref: ActorRef; snapshot: Snapshot }[] = [];
   const violations: string[] = [];
+  /** The last frame of the checkpoint that is on its way, by attempt. */
+  const checkpoints = new Map<string, number>();
   let sequence = 0;
 
   const commits = (ref: ActorRef): readonly Commit[] => lines.get(refKey(ref)) ?? [];
@@ -71,7 +80,9 @@ export function createStored(): Stored {
       const end = endOf(ref);
       if (end.sequence !== head.sequence) return { ok: false };
       const place = { revision: end.revision + 1, sequence: ++sequence, prev: end.hash };
-      const hash = createHash("sha256").update(JSON.stringify([draft, place])).digest("hex");
+      const hash = createHash("sha256")
+        .update(JSON.stringify([draft, place]))
+        .digest("hex");
       const commit: Commit = { ...draft, ...place, hash, erased: false };
       const line = lines.get(refKey(ref)) ?? [];
       if (line.length === 0) {
@@ -105,13 +116,25 @@ export function createStored(): Stored {
       if (!begun) violations.push(`I5: a frame of attempt ${attempt} before its start is stored`);
       if (s !== before.length + 1) violations.push(`I5: frame ${s} after ${before.length}`);
       before.push(frame);
-      let ahead = before.reduce((sum, { d }) => sum + d.length, 0);
+      const sent = checkpoints.get(key);
+      if (sent === undefined) return;
+      const isStored = events.some(
+        ({ type, data }) =>
+          type === "turn.checkpointed" &&
+          data.turn === turn &&
+          data.attempt === attempt &&
+          data.seq >= sent,
+      );
+      if (isStored) checkpoints.delete(key);
+      const ahead = before.slice(sent).reduce((sum, { d }) => sum + d.length, 0);
+      if (isStored || ahead <= ahead_chars_max) return;
+      violations.push(`I5: ${ahead} characters ahead of a checkpoint`);
+    },
+    asked({ ref, events }) {
       for (const { type, data } of events) {
-        if (type === "turn.checkpointed" && data.turn === turn && data.attempt === attempt) {
-          ahead -= data.text.length;
-        }
+        if (type !== "turn.checkpointed") continue;
+        checkpoints.set(attemptKey(ref, data.turn, data.attempt), data.seq);
       }
-      if (ahead > ahead_chars_max) violations.push(`I5: ${ahead} characters ahead of the log`);
     },
     published(ref, turn, attempt, checkpoints) {
       let text = "";

@@ -155,7 +155,8 @@ function nextCommand(random: Random, commits: readonly Commit[]): NamedCommand {
   const turn = random.pick(
     events.flatMap(({ type, data }) => (type === "turn.queued" ? [data.turn] : [])),
   );
-  const overlap = random.pick(["queue", "queue", "interrupt", "merge", "reject"] as const) ?? "queue";
+  const overlap =
+    random.pick(["queue", "queue", "interrupt", "merge", "reject"] as const) ?? "queue";
   const roll = random.share();
   if (roll < 0.5 || user === undefined) return { name: "send", data: { text: "hello", overlap } };
   if (roll < 0.58) return { name: "edit", data: { message: user, text: "better", overlap } };

@@ -5,9 +5,9 @@
  */
 import { createHost, type Host } from "../../actors/host.ts";
 import type { Ports } from "../../actors/ports.ts";
-import type { NamedCommand, Reply } from "../../schemas/commands.ts";
+import type { NamedCommand, Reply, WorkerCommand } from "../../schemas/commands.ts";
 import { AppError } from "../../schemas/errors.ts";
-import { type ActorRef, type By, uuidv7 } from "../../schemas/ids.ts";
+import { type ActorRef, type By, refKey, uuidv7 } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { textOf } from "../../streams/texts.ts";
 import { createLanes } from "./lanes.ts";
@@ -86,6 +86,7 @@ export function createWorld(
   const workers: SimulatedWorker[] = [];
   let troubles = asked;
   const provider = createProvider(schedule, random, () => troubles.failing);
+  const timers = new Map<string, () => void>();
   let made = 0;
 
   const ids = (): string =>
@@ -95,6 +96,13 @@ export function createWorld(
     });
   const latency = (): number =>
     random.chance(troubles.late) ? random.between(20, 1_200) : random.between(0, 5);
+
+  const publish: World["publish"] = (ref, command, id, by = { type: "user", id: "ann" }) => {
+    trace(`${schedule.now()} - publish ${command.name} ${id} to ${ref.id}`);
+    const partition = Number.parseInt(ref.id.slice(-2), 16) % partitions;
+    const commits_before = stored.commits(ref).length;
+    return queue.publish({ ref, command, id, by, partition, commits_before });
+  };
 
   const start = (pulls: boolean): SimulatedWorker => {
     const id = ids();
@@ -131,12 +139,27 @@ export function createWorld(
       schedule.after(latency(), null, `${name} ${what}`, arrive);
     };
 
+    /** Tried until it is stored, while the process lives. */
+    const post = (ref: ActorRef, command: WorkerCommand): void => {
+      const by: By = { type: "system", id };
+      const command_id = ids();
+      const attempt = (): void => {
+        if (!random.chance(troubles.lost)) {
+          send(`post ${command.name}`, () => publish(ref, command, command_id, by));
+          return;
+        }
+        schedule.after(limits.append_timeout_ms, life, `post ${command.name} again`, attempt);
+      };
+      attempt();
+    };
+
     const ports: Ports = {
       log: {
-        append: (draft, head) =>
-          ask(`append ${draft.events.map(({ type }) => type).join("+")}`, () =>
-            stored.append(draft, head),
-          ),
+        append(draft, head) {
+          stored.asked(draft);
+          const what = draft.events.map(({ type }) => type).join("+");
+          return ask(`append ${what}`, () => stored.append(draft, head));
+        },
         async *read(ref, after) {
           yield* await ask(`read behind ${after.sequence}`, () => stored.read(ref, after));
         },
@@ -173,6 +196,16 @@ export function createWorld(
           const message = queue.messages[sequence - 1];
           const commits = message === undefined ? 0 : stored.commits(message.ref).length;
           replies.set(sequence, [...(replies.get(sequence) ?? []), { reply, commits }]);
+        },
+      },
+      outbox: {
+        send: post,
+        schedule: (ref, key, at_ms, command) => {
+          const timer = `${refKey(ref)} ${key}`;
+          timers.get(timer)?.();
+          const by: By = { type: "system", id };
+          const fire = (): void => void publish(ref, command, ids(), by);
+          timers.set(timer, schedule.after(at_ms - schedule.now(), null, `timer ${key}`, fire));
         },
       },
       models: provider.modelsFor(life),
@@ -227,12 +260,7 @@ export function createWorld(
       troubles = no_troubles;
     },
     start: ({ pulls } = { pulls: true }) => start(pulls),
-    publish(ref, command, id, by = { type: "user", id: "ann" }) {
-      trace(`${schedule.now()} - publish ${command.name} ${id} to ${ref.id}`);
-      const partition = Number.parseInt(ref.id.slice(-2), 16) % partitions;
-      const commits_before = stored.commits(ref).length;
-      return queue.publish({ ref, command, id, by, partition, commits_before });
-    },
+    publish,
     unpin: (partition) => queue.unpin(partition % partitions),
   };
 }
