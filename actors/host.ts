@@ -60,9 +60,7 @@ export function createHost(ports: Ports): Host {
     if (residents.get(key) === resident) residents.delete(key);
     renewed.delete(resident);
     idle.delete(resident);
-    const told = resident.leave();
-    // Its lease may be in the hands of another worker, who renews it as long as we live.
-    if (told !== null && !ended) ports.outbox.send(resident.ref, told);
+    resident.leave();
   };
   const checkDrained = (): void => {
     if (draining !== null && kind.effects() === 0) draining();
@@ -149,6 +147,12 @@ export function createHost(ports: Ports): Host {
   every(follow_ms, () => refresh((resident) => resident.follows));
   every(limits.actor_idle_ms / 4, passivate);
   ends.push(workers.changes(() => refresh((resident) => !resident.idle)));
+  ends.push(
+    workers.answer((ref, attempt) => {
+      // Whoever is busy may be about to begin it.
+      return residents.get(refKey(ref))?.working === true || kind.runs(ref, attempt);
+    }),
+  );
 
   return {
     deliver(deliveries) {

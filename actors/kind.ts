@@ -7,6 +7,7 @@ import type { Commit } from "../schemas/commit.ts";
 import type { ErrorCode } from "../schemas/errors.ts";
 import type { DomainEvent, TakeoverReason } from "../schemas/events.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
+import type { Attempt } from "./ports.ts";
 
 /** What the host tells a decision beside the command. */
 export interface Asking {
@@ -28,7 +29,7 @@ export type Answer =
   | { readonly is: "refused"; readonly code: ErrorCode; readonly detail?: string };
 
 /** Who runs the effect of an active state. */
-export interface Running {
+export interface Running extends Attempt {
   readonly owner: string;
   /** Whether it runs here, in this process, and for this very attempt. */
   readonly here: boolean;
@@ -85,10 +86,10 @@ export interface Kind {
   effects(): number;
   /** Those of one tenant. */
   effectsOf(tenant: string): number;
-  /** Whether one of this actor does. */
-  runs(ref: ActorRef): boolean;
-  /** Stops that one: what its next owner must be told; null when there was none. */
-  halt(ref: ActorRef): WorkerCommand | null;
+  /** Whether one of this actor does; that very attempt when it is named. */
+  runs(ref: ActorRef, attempt?: Attempt): boolean;
+  /** Stops that one. */
+  halt(ref: ActorRef): void;
 }
 
 /** The log holds an event that the machine does not allow there. */

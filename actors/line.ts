@@ -4,7 +4,7 @@
  * that is in the line takes no second effect (I2). State always comes from stored commits, or from a
  * snapshot that the log agrees with (I4).
  */
-import { isWorkerCommand, type NamedCommand, type WorkerCommand } from "../schemas/commands.ts";
+import { isWorkerCommand, type NamedCommand } from "../schemas/commands.ts";
 import { type Commit, type CommitDraft, empty_head, type Head, headOf } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
@@ -135,14 +135,11 @@ export class Line {
     this.#loaded = null;
   }
 
-  /**
-   * Leaves this worker: effects stop, and whatever is under way ends with `Left`. Returns what its
-   * next owner must be told.
-   */
-  leave(): WorkerCommand | null {
+  /** Leaves this worker: effects stop, and whatever is under way ends with `Left`. */
+  leave(): void {
     this.#left = true;
     this.unload();
-    return this.#kind.halt(this.#ref);
+    this.#kind.halt(this.#ref);
   }
 
   /** The value, unless the actor has left in the meantime. */
@@ -192,7 +189,7 @@ export class Line {
     const timer = this.#planned ? null : instance.timer();
     if (timer === null) return;
     this.#planned = true;
-    this.#ports.outbox.schedule(this.#ref, timer.key, timer.at_ms, timer.command);
+    this.#ports.timers.set(this.#ref, timer.key, timer.at_ms, timer.command);
   }
 
   /** Takes a snapshot when so many events came behind the last. Only of what the log has taken. */

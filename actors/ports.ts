@@ -61,6 +61,12 @@ export interface TokenPort {
   ): Promise<Published>;
 }
 
+/** One attempt of one turn. */
+export interface Attempt {
+  readonly turn: string;
+  readonly attempt: number;
+}
+
 export interface WorkerPort {
   /** This process's id; new at every start. */
   readonly id: string;
@@ -71,6 +77,10 @@ export interface WorkerPort {
   gone(worker: string): boolean;
   /** Calls back when a worker may have become gone; the result ends it. */
   changes(call: () => void): () => void;
+  /** Asks a worker whether it runs an attempt, or is about to; null when it does not answer. */
+  ask(worker: string, ref: ActorRef, attempt: Attempt): Promise<boolean | null>;
+  /** What answers when others ask us; the result ends it. */
+  answer(call: (ref: ActorRef, attempt: Attempt) => boolean): () => void;
 }
 
 export interface ContentPort {
@@ -99,11 +109,10 @@ export interface SnapshotPort {
   save(ref: ActorRef, snapshot: Snapshot): void;
 }
 
-/** Commands of a worker to whoever owns an actor. Stored some time, while this process lives. */
-export interface OutboxPort {
-  send(ref: ActorRef, command: WorkerCommand): void;
-  /** Delivered at a time (ms since 1970); one per key of an actor, a later one replaces it. */
-  schedule(ref: ActorRef, key: string, at_ms: number, command: WorkerCommand): void;
+/** Commands that come later, to whoever owns the actor then, whatever is restarted meanwhile. */
+export interface TimerPort {
+  /** At `at_ms` since 1970; one per key of an actor, a later one replaces it. Returns at once. */
+  set(ref: ActorRef, key: string, at_ms: number, command: WorkerCommand): void;
 }
 
 /** Something that should be looked at by whoever runs this; never throws. */
@@ -121,7 +130,7 @@ export interface Ports {
   readonly workers: WorkerPort;
   readonly content: ContentPort;
   readonly replies: ReplyPort;
-  readonly outbox: OutboxPort;
+  readonly timers: TimerPort;
   readonly models: Models;
   /** A conversation's title, made of its first message. */
   title(text: string): string;

@@ -3,12 +3,7 @@
  * on. A message leaves the queue only when its outcome is in the log or answered (I1), and, while its
  * turn runs or waits, when that turn ends; the stream itself is the failure detector (I7).
  */
-import {
-  leasingCommands,
-  type NamedCommand,
-  type Reply,
-  type WorkerCommand,
-} from "../schemas/commands.ts";
+import { leasingCommands, type NamedCommand, type Reply } from "../schemas/commands.ts";
 import type { TakeoverReason } from "../schemas/events.ts";
 import { errorBody } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
@@ -16,7 +11,7 @@ import { limits } from "../schemas/limits.ts";
 import type { Instance, Kind } from "./kind.ts";
 import { Leases } from "./leases.ts";
 import { isAway, Line, type Outcome } from "./line.ts";
-import type { Delivery, Ports } from "./ports.ts";
+import type { Attempt, Delivery, Ports } from "./ports.ts";
 
 /** What waits in a mailbox. `refresh` reads what others have appended. */
 export type Item =
@@ -55,6 +50,8 @@ export class Resident {
   readonly #mailbox: Item[] = [];
   #working = false;
   #left = false;
+  /** An attempt whose owner lives and says that it does not run it, and since when. */
+  #disowned: (Attempt & { readonly since_ms: number }) | null = null;
 
   constructor(ref: ActorRef, partition: number, around: Surroundings) {
     this.ref = ref;
@@ -96,6 +93,10 @@ export class Resident {
     return !this.#working && this.leases.size === 0 && !this.#around.kind.runs(this.ref);
   }
 
+  get working(): boolean {
+    return this.#working;
+  }
+
   /** Whether it waits for what another worker does, or must be loaded anew. */
   get follows(): boolean {
     const waits = this.leases.size > 0 || this.#around.kind.runs(this.ref);
@@ -107,15 +108,12 @@ export class Resident {
     this.#line.keep();
   }
 
-  /**
-   * Leaves this worker: effects stop, nothing is answered any more, handles are not touched. Returns
-   * what its next owner must be told.
-   */
-  leave(): WorkerCommand | null {
+  /** Leaves this worker: effects stop, nothing is answered any more, handles are not touched. */
+  leave(): void {
     this.#left = true;
     this.leases.leave();
     for (const item of this.#mailbox.splice(0)) if (item.is === "report") item.done();
-    return this.#line.leave();
+    this.#line.leave();
   }
 
   async #work(): Promise<void> {
@@ -136,8 +134,11 @@ export class Resident {
 
   async #handle(item: Item): Promise<void> {
     switch (item.is) {
-      case "refresh":
-        return this.#recover(await this.#line.refresh());
+      case "refresh": {
+        const instance = await this.#line.refresh();
+        this.#askOwner(instance);
+        return this.#recover(instance);
+      }
       case "report": {
         const outcome = await this.#inside(item.command, item.id);
         if (outcome.is === "refused") throw outcome.error;
@@ -193,7 +194,36 @@ export class Resident {
     // One of our own id that does not run here was started by an append whose outcome we never saw.
     if (running.owner === workers.id || workers.gone(running.owner)) {
       await this.#takeOver(instance, "owner_gone");
+    } else if (this.#isDisowned(running)) {
+      await this.#takeOver(instance, "disowned");
     }
+  }
+
+  /**
+   * We hold a message of a turn that another runs: it does not come again when that one was made to
+   * stop (its partition moved), and the other lives. So it is asked; twice, since what it is about to
+   * begin it cannot know yet.
+   */
+  #askOwner(instance: Instance): void {
+    const { workers, clock } = this.#around.ports;
+    const running = instance.running();
+    if (running === null || running.here || running.owner === workers.id) return;
+    if (this.leases.size === 0 || workers.gone(running.owner)) return;
+    void workers.ask(running.owner, this.ref, running).then((runs) => {
+      if (runs === true) this.#disowned = null;
+      if (runs !== false || this.#isSame(running)) return;
+      const { turn, attempt } = running;
+      this.#disowned = { turn, attempt, since_ms: clock.now() };
+    });
+  }
+
+  #isSame({ turn, attempt }: Attempt): boolean {
+    return this.#disowned?.turn === turn && this.#disowned.attempt === attempt;
+  }
+
+  #isDisowned(running: Attempt): boolean {
+    const waited_ms = this.#around.ports.clock.now() - (this.#disowned?.since_ms ?? 0);
+    return this.#isSame(running) && waited_ms >= disowned_ms;
   }
 
   async #takeOver(instance: Instance, reason: TakeoverReason): Promise<void> {
@@ -243,6 +273,9 @@ export class Resident {
     return "over";
   }
 }
+
+/** How long an owner must have said no before it is believed. */
+const disowned_ms = limits.ack_wait_ms;
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : String(error);

@@ -14,17 +14,18 @@ import { type Runner, startRunner } from "../projections/runner.ts";
 import { systemClock, systemIds } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
+import { openAsking } from "../streams/asking.ts";
 import { commandPublisher } from "../streams/commands.ts";
 import { ensureConsumers } from "../streams/consumers.ts";
 import { holdLeases } from "../streams/leases.ts";
 import { openLog } from "../streams/log.ts";
-import { openOutbox } from "../streams/outbox.ts";
 import { announcePosition, followPositions } from "../streams/positions.ts";
 import { type CommandQueue, consumeCommands } from "../streams/queue.ts";
 import { readCommits } from "../streams/reader.ts";
 import { replyPort } from "../streams/replies.ts";
 import { openSnapshots } from "../streams/snapshots.ts";
 import { textPort } from "../streams/texts.ts";
+import { openTimers } from "../streams/timers.ts";
 import { tokenPort } from "../streams/tokens.ts";
 import { provision } from "../streams/topology.ts";
 import { openVault } from "../streams/vault.ts";
@@ -98,11 +99,12 @@ export async function startSystem(
       await listed;
       const workers = await joinWorkers(streams, { id: ids(), clock });
       ends.push(() => workers.leave());
-      const outbox = openOutbox(streams, { worker: workers.id, secret, clock, ids, report });
-      ends.push(() => outbox.stop(outbox_ms));
+      const asking = openAsking(streams, { id: workers.id, clock });
+      ends.push(() => asking.stop());
+      const timers = openTimers(streams, { worker: workers.id, secret, ids, report });
       const host = createHost({
-        ...{ log, workers, models, clock, ids, report },
-        outbox,
+        ...{ log, models, clock, ids, report, timers },
+        workers: { ...workers, ...asking },
         snapshots: await openSnapshots(streams, { code: codeVersion(), report }),
         texts: textPort(log),
         tokens: tokenPort(streams, log),
@@ -174,9 +176,8 @@ export async function startSystem(
   }
 }
 
-/** What is kept of `limits.drain_ms` for the sockets' farewell, and for what is still to be said. */
+/** What is kept of `limits.drain_ms` for the sockets' farewell. */
 const gateway_ms = 1_000;
-const outbox_ms = 500;
 const look_ms = 25;
 
 function openAiOf(config: Config): Parameters<typeof createModels>[0]["openai"] {

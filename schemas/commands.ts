@@ -118,8 +118,6 @@ export const reports = {
 } as const satisfies Record<string, TObject>;
 
 export const workerCommands = {
-  /** The owner of an attempt that is no longer allowed to run it says so. */
-  release: Type.Object(running, closed),
   /** Nothing may have happened for so long that the conversation moves to the archive. */
   idle: Type.Object({}, closed),
 } as const satisfies Record<string, TObject>;
@@ -167,7 +165,6 @@ const checks = {
   cancel: check(publicCommands.cancel),
   update: check(publicCommands.update),
   delete: check(publicCommands.delete),
-  release: check(workerCommands.release),
   idle: check(workerCommands.idle),
 };
 

@@ -51,12 +51,12 @@ const ending = {
 
 /**
  * Why a turn goes on elsewhere: the message that it is held by came again, its owner has ended, or
- * its owner said that it is no longer allowed to run it.
+ * its owner lives and says that it does not run it.
  */
 export const TakeoverReason = Type.Union([
   Type.Literal("lease_redelivered"),
   Type.Literal("owner_gone"),
-  Type.Literal("released"),
+  Type.Literal("disowned"),
 ]);
 export type TakeoverReason = Static<typeof TakeoverReason>;
 

@@ -53,8 +53,8 @@ export const limits = {
   turn_first_token_ms: 60_000,
   /** A conversation in which nothing happens for so long moves to the archive. */
   conversation_idle_ms: 30 * 24 * 60 * 60 * 1000,
-  /** Commands of a worker that are on their way to the server. */
-  outbox_max: 20_000,
+  /** Timers that are on their way to the server. */
+  timers_pending_max: 10_000,
   /** Attempts of one turn, crashes included; past it the turn fails with its partial text. */
   turn_attempts_max: 3,
 
@@ -84,6 +84,10 @@ export const limits = {
   /** A worker's entry in WORKERS. */
   worker_ttl_ms: 3_000,
   worker_beat_ms: 1_000,
+  /** What a worker has to answer another. */
+  worker_ask_ms: 500,
+  /** Questions of one worker that wait for an answer; a further one is asked later. */
+  worker_asks_max: 1_000,
   /** Deliveries of a command that never made it into the log, before it is dead. */
   deliveries_max: 4,
   /** Back-off of a redelivery, by delivery. */

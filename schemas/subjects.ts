@@ -100,6 +100,12 @@ export const mayReplyTo = (tenant: string, subject: string): boolean =>
 /** Where the runner of a projector announces its position. */
 export const positionSubject = (projector: string): string => `position.${projector}`;
 
+/** Where one worker hears another: `worker.<id>`. */
+export function workerSubject(worker: string): string {
+  if (!isUuid(worker)) throw new TypeError("not a worker's id");
+  return `worker.${worker}`;
+}
+
 /** The key of an actor in a KV bucket. */
 export function kvKey(ref: ActorRef): string {
   assertRef(ref);

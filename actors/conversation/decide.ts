@@ -62,7 +62,6 @@ const reportNames: ReadonlySet<string> = new Set<NamedReport["name"]>([
   "fail",
   "expire",
   "takeover",
-  "release",
 ]);
 const isReport = (command: NamedCommand): command is NamedReport => reportNames.has(command.name);
 

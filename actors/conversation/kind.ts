@@ -87,13 +87,12 @@ export function conversationKind(ports: Ports, mailboxes: Mailboxes): Kind {
     create: (ref, state) => createInstance(parts, ref, state),
     effects: () => runs.size,
     effectsOf: (tenant) => runs.of(tenant),
-    runs: (ref) => runs.get(ref) !== undefined,
-    halt(ref) {
-      const halted = runs.stop(ref);
-      if (halted === null) return null;
-      const { turn, attempt } = halted;
-      return { name: "release", data: { turn, attempt } };
+    runs(ref, asked) {
+      const found = runs.get(ref);
+      if (found === undefined || asked === undefined) return found !== undefined;
+      return found.turn === asked.turn && found.attempt === asked.attempt;
     },
+    halt: (ref) => runs.stop(ref),
   };
 }
 
@@ -181,7 +180,9 @@ function createInstance(
     },
     running() {
       const { running } = actor.getSnapshot().context;
-      return running === null ? null : { owner: running.owner, here: current() !== null };
+      if (running === null) return null;
+      const { owner, turn, attempt } = running;
+      return { owner, turn, attempt, here: current() !== null };
     },
     takeover(reason: TakeoverReason) {
       const { running } = actor.getSnapshot().context;

@@ -3,7 +3,7 @@
  * of another turn or attempt is stale and changes nothing: winning the append of `turn.restarted` is
  * the right to run, and the reports of the attempt before are void (I5).
  */
-import type { CommandData, ReportName, WorkerCommandName } from "../../schemas/commands.ts";
+import type { CommandData, ReportName } from "../../schemas/commands.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
 import { limits } from "../../schemas/limits.ts";
 import {
@@ -18,11 +18,9 @@ import {
 import type { ConversationState, RunningTurn } from "./state.ts";
 import { attempted, failed, next } from "./turns.ts";
 
-/** What speaks of a running attempt. */
-type SpeakingName = ReportName | Exclude<WorkerCommandName, "idle">;
 export type NamedReport = {
-  [N in SpeakingName]: { readonly name: N; readonly data: CommandData<N> };
-}[SpeakingName];
+  [N in ReportName]: { readonly name: N; readonly data: CommandData<N> };
+}[ReportName];
 
 export function decideReport(
   { state }: Conversation,
@@ -55,10 +53,6 @@ export function decideReport(
       return expire(state, running, context);
     case "takeover":
       return takeOver(state, running, report.data.reason, context);
-    case "release":
-      // Only the owner can know that it no longer runs it.
-      if (context.by.type !== "system" || context.by.id !== running.owner) return already_so;
-      return takeOver(state, running, "released", context);
   }
 }
 

@@ -34,14 +34,13 @@ export class Runs {
     this.#count(ref.tenant, 1);
   }
 
-  /** Stops what is written there, or only that very run; what it was. */
-  stop(ref: ActorRef, only?: Run): Writing | null {
+  /** Stops what is written there, or only that very run. */
+  stop(ref: ActorRef, only?: Run): void {
     const found = this.get(ref);
-    if (found === undefined || (only !== undefined && found.run !== only)) return null;
+    if (found === undefined || (only !== undefined && found.run !== only)) return;
     found.run.stop();
     this.#byActor.delete(refKey(ref));
     this.#count(ref.tenant, -1);
-    return found;
   }
 
   #count(tenant: string, change: number): void {

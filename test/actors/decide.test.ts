@@ -32,7 +32,6 @@ const data: { [N in CommandName]: CommandData<N> } = {
   fail: { ...t1, ...published, code: "model_stream_cut", detail: "", call },
   expire: t1,
   takeover: { ...t1, reason: "owner_gone" },
-  release: t1,
   idle: {},
 };
 
@@ -86,8 +85,6 @@ const table: Record<CommandName, Record<Situation, string>> = {
   // The progress that is known here has words in it: the deadline is met.
   expire: { ...stale, running: "", waiting: "" },
   takeover: { ...stale, running: taken, waiting: taken },
-  // By somebody who does not run it.
-  release: { ...stale, running: "", waiting: "" },
   idle: { absent, idle: "", running: "", waiting: "", archived: "", deleted: "" },
 };
 

@@ -9,14 +9,15 @@ import type { DomainEvent, EventData, EventType } from "../../schemas/events.ts"
 import { type ActorRef, type By, systemClock, systemIds } from "../../schemas/ids.ts";
 import { kvKey } from "../../schemas/subjects.ts";
 import type { TokenFrame } from "../../schemas/tokens.ts";
+import { openAsking } from "../../streams/asking.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { ensureConsumers } from "../../streams/consumers.ts";
 import { followCommits } from "../../streams/live.ts";
-import { openOutbox } from "../../streams/outbox.ts";
 import { consumeCommands, type CommandQueue } from "../../streams/queue.ts";
 import { openReplies, replyPort } from "../../streams/replies.ts";
 import { openSnapshots } from "../../streams/snapshots.ts";
 import { textPort } from "../../streams/texts.ts";
+import { openTimers } from "../../streams/timers.ts";
 import { followTokens, tokenPort } from "../../streams/tokens.ts";
 import { joinWorkers, type Workers } from "../../streams/workers.ts";
 import { all, newRef, partitions, secret, startSystem, type System } from "../streams/system.ts";
@@ -86,9 +87,8 @@ export async function startWorld(): Promise<World> {
     const report = ({ what, error }: { what: string; error?: unknown }): void => {
       problems.push(`${what}: ${String(error)}`);
     };
-    const outbox = openOutbox(streams, {
-      ...{ worker: workers.id, secret, clock: systemClock, ids: systemIds, report },
-    });
+    const asking = openAsking(streams, { id: workers.id, clock: systemClock });
+    const timers = openTimers(streams, { worker: workers.id, secret, ids: systemIds, report });
     const host = createHost({
       log: {
         append: (draft, head) => log.append(draft, head),
@@ -99,11 +99,11 @@ export async function startWorld(): Promise<World> {
           }
         },
       },
-      outbox,
+      timers,
       snapshots: await openSnapshots(streams, { code: "test", report }),
       texts: textPort(log),
       tokens: tokenPort(streams, log),
-      workers,
+      workers: { ...workers, ...asking },
       content: { erase: (ref) => vault.erase(ref) },
       replies: replyPort(streams),
       models,
@@ -121,7 +121,7 @@ export async function startWorld(): Promise<World> {
       over = true;
       await host.drain(drain_ms);
       await queue.stop();
-      await outbox.stop(500);
+      asking.stop();
       await workers.leave();
       await models.close();
     };
@@ -129,7 +129,6 @@ export async function startWorld(): Promise<World> {
     const crash = async (): Promise<void> => {
       over = true;
       await streams.nc.close();
-      await outbox.stop(0);
       await host.drain(0);
       await models.close();
     };

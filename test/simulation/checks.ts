@@ -13,7 +13,8 @@ import type { Answered, World } from "./world.ts";
 
 type State = ReturnType<typeof fold>[number];
 
-export function violationsOf(world: World): string[] {
+/** `calm`: nothing went wrong in the world, so nothing may be done twice. */
+export function violationsOf(world: World, calm: boolean): string[] {
   const { stored, problems, messages } = world;
   const found = [...stored.violations];
   for (const problem of problems) if (!expected.test(problem)) found.push(`I1: ${problem}`);
@@ -24,6 +25,10 @@ export function violationsOf(world: World): string[] {
     const commits = stored.commits(ref);
     const states = fold(commits, ref);
     checkLine(commits, note);
+    const again = commits.some(({ events }) =>
+      events.some(({ type }) => type === "turn.restarted"),
+    );
+    note(!calm || !again, "I7: a turn was restarted without need");
     checkTurns(world, ref, commits, states, note);
     checkSnapshots(world, ref, commits, states, note);
   }

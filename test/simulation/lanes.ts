@@ -60,12 +60,22 @@ export function createLanes(parts: {
       js: { publish: () => Promise.resolve() },
       tracked: <T>(request: Promise<T>) => request,
     };
+    let renewed_ms = clock.now();
+    /** What a worker does to a message that may be another's. */
+    const use = (what: string, arrive: () => void): void => {
+      const mine = pin.ours && clock.now() - renewed_ms < limits.ack_wait_ms;
+      if (!mine) report({ what: `I7: ${what} ${sequence} by a stale owner` });
+      send(`${what} ${sequence}`, arrive);
+    };
     const raw = {
       ...{ seq: sequence, info: { deliveryCount: deliveries }, timestampNanos: 0n },
       ...{ subject: "cmd", data: new Uint8Array(), headers: undefined },
-      ack: () => send(`ack ${sequence}`, () => queue.ack(message)),
-      nak: (ms: number) => send(`nak ${sequence}`, () => queue.nak(message, ms)),
-      working: () => send(`working ${sequence}`, () => queue.working(message)),
+      ack: () => use("ack", () => queue.ack(message)),
+      nak: (ms: number) => use("nak", () => queue.nak(message, ms)),
+      working() {
+        use("working", () => queue.working(message));
+        renewed_ms = clock.now();
+      },
     };
     const handle = handleOf(
       // The parts of a connection and of a message that a handle uses.

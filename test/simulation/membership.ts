@@ -1,7 +1,8 @@
 /** KV `WORKERS` as each worker sees it, by the rules of `streams/workers.ts`. */
-import type { WorkerPort } from "../../actors/ports.ts";
+import type { Attempt, WorkerPort } from "../../actors/ports.ts";
+import type { ActorRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Schedule } from "./schedule.ts";
+import type { Life, Schedule } from "./schedule.ts";
 
 export interface View extends WorkerPort {
   members(): readonly string[];
@@ -12,15 +13,21 @@ export interface View extends WorkerPort {
 
 const ttl_ms = limits.worker_ttl_ms;
 
-export function createMembership({ now }: Schedule): (id: string) => View {
+type Answer = (ref: ActorRef, attempt: Attempt) => boolean;
+
+export function createMembership({
+  now,
+  after,
+}: Schedule): (id: string, life: Life, latency: () => number) => View {
   const ends_ms = new Map<string, number>();
+  const answers = new Map<string, { readonly life: Life; readonly call: Answer }>();
   const present = (): string[] =>
     [...ends_ms]
       .filter(([, end_ms]) => end_ms > now())
       .map(([id]) => id)
       .sort();
 
-  return (id) => {
+  return (id, life, latency) => {
     const calls = new Set<() => void>();
     const seen = new Map<string, number>();
     let known: readonly string[] = [];
@@ -39,6 +46,20 @@ export function createMembership({ now }: Schedule): (id: string) => View {
       changes(call) {
         calls.add(call);
         return () => calls.delete(call);
+      },
+      ask: (worker, ref, attempt) =>
+        new Promise((resolve) => {
+          after(limits.worker_ask_ms, life, "timer", () => resolve(null));
+          const asked = answers.get(worker);
+          if (asked === undefined) return;
+          after(latency(), asked.life, "is asked", () => {
+            const runs = asked.call(ref, attempt);
+            after(latency(), life, `is told ${runs}`, () => resolve(runs));
+          });
+        }),
+      answer(call) {
+        answers.set(id, { life, call });
+        return () => answers.delete(id);
       },
       beat(lost) {
         const lapsed = renewed_ms !== null && !alive();

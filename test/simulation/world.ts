@@ -5,7 +5,7 @@
  */
 import { createHost, type Host } from "../../actors/host.ts";
 import type { Ports } from "../../actors/ports.ts";
-import type { NamedCommand, Reply, WorkerCommand } from "../../schemas/commands.ts";
+import type { NamedCommand, Reply } from "../../schemas/commands.ts";
 import { AppError } from "../../schemas/errors.ts";
 import { type ActorRef, type By, refKey, uuidv7 } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -108,7 +108,7 @@ export function createWorld(
     const id = ids();
     const name = `w${++made}`;
     const life: Life = { name, alive: true, paused_until_ms: 0 };
-    const view = viewOf(id);
+    const view = viewOf(id, life, latency);
     const report = ({ what, error }: { what: string; error?: unknown }): void => {
       problems.push(`${name}: ${what}: ${String(error)}`);
     };
@@ -137,20 +137,6 @@ export function createWorld(
     const send = (what: string, arrive: () => void): void => {
       if (random.chance(troubles.lost)) return;
       schedule.after(latency(), null, `${name} ${what}`, arrive);
-    };
-
-    /** Tried until it is stored, while the process lives. */
-    const post = (ref: ActorRef, command: WorkerCommand): void => {
-      const by: By = { type: "system", id };
-      const command_id = ids();
-      const attempt = (): void => {
-        if (!random.chance(troubles.lost)) {
-          send(`post ${command.name}`, () => publish(ref, command, command_id, by));
-          return;
-        }
-        schedule.after(limits.append_timeout_ms, life, `post ${command.name} again`, attempt);
-      };
-      attempt();
     };
 
     const ports: Ports = {
@@ -198,14 +184,15 @@ export function createWorld(
           replies.set(sequence, [...(replies.get(sequence) ?? []), { reply, commits }]);
         },
       },
-      outbox: {
-        send: post,
-        schedule: (ref, key, at_ms, command) => {
-          const timer = `${refKey(ref)} ${key}`;
-          timers.get(timer)?.();
+      timers: {
+        set(ref, key, at_ms, command) {
+          const name = `${refKey(ref)} ${key}`;
           const by: By = { type: "system", id };
-          const fire = (): void => void publish(ref, command, ids(), by);
-          timers.set(timer, schedule.after(at_ms - schedule.now(), null, `timer ${key}`, fire));
+          const command_id = ids();
+          timers.get(name)?.();
+          const ms = at_ms - schedule.now();
+          const fire = (): void => void publish(ref, command, command_id, by);
+          timers.set(name, schedule.after(ms, null, `timer ${key}`, fire));
         },
       },
       models: provider.modelsFor(life),
