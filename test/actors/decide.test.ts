@@ -254,6 +254,36 @@ describe("endings", () => {
   });
 });
 
+describe("what comes with time", () => {
+  test("I7: I12: a turn without a first word by its deadline fails, and the call is on the bill", () => {
+    const silent = { ...progress, text: "", seq: 0, frames: { lengths: [], times: [] } };
+    const { said, events } = when(waiting, "expire", t1, { progress: silent });
+    expect(said).toBe(`${failed} turn.started`);
+    expect(events[0]?.data).toMatchObject({ outcome: "failed", code: "model_timeout", usage });
+    expect(events[1]?.data).toMatchObject({ code: "model_timeout", text: "", attempt: 1 });
+    const uncalled = { ...silent, call: null };
+    expect(when(running, "expire", t1, { progress: uncalled }).said).toBe("turn.failed");
+  });
+
+  test("a conversation moves to the archive when nothing has happened for long, and not before", () => {
+    const began_ms = Date.parse("2026-01-01T00:00:00.000Z");
+    const after = (ms: number) => ({ at: new Date(began_ms + ms).toISOString() });
+    const almost = after(limits.conversation_idle_ms - 1);
+    expect(when(idle, "idle", {}, almost).said).toBe("");
+    const long = after(limits.conversation_idle_ms);
+    expect(when(idle, "idle", {}, long).said).toBe("conversation.archived");
+    for (const situation of [running, waiting, archived]) {
+      expect(when(situation, "idle", {}, long).said).toBe("");
+    }
+  });
+
+  test("I10: a tenant that runs as many turns as it may begins no further one, and waits where it waits", () => {
+    expect(when(idle, "send", data.send, { busy: true }).said).toBe("refused tenant_busy");
+    expect(when(running, "send", data.send, { busy: true }).said).toBe("message.added turn.queued");
+    expect(when(idle, "update", data.update, { busy: true }).said).toBe("conversation.titled");
+  });
+});
+
 describe("reports and takeovers", () => {
   const reports = ["checkpoint", "retry", "complete", "fail", "takeover"] as const;
   test("I5: what speaks of another turn or attempt changes nothing", () => {

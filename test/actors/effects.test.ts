@@ -18,7 +18,8 @@ const away = (retry_after_ms: number | null = null): ModelError =>
 /** What one call of the model does: says these, waits at a gate, throws. */
 type Step = ModelDelta | Error | "gate";
 
-function open(script: (call: number) => readonly Step[]) {
+/** `since_ms`: when the turn's first attempt began, by the clock that begins at 0. */
+function open(script: (call: number) => readonly Step[], since_ms = 0) {
   const clock = steppedClock();
   const frames: TokenFrame[] = [];
   const reports: NamedReport[] = [];
@@ -29,7 +30,7 @@ function open(script: (call: number) => readonly Step[]) {
   const input: TurnInput = {
     ref: { tenant: "acme", kind: "conversation", id: "c" },
     ...{ turn: "t", message: "m", attempt: 1, owner: "w", titled: false },
-    since: "1970-01-01T00:00:00.000Z",
+    since: new Date(since_ms).toISOString(),
     ...{ provider: "p", model: "x", path: [{ message: "u", sequence: 1, role: "user" }] },
   };
   const ports: Parameters<typeof startRun>[0] = {
@@ -101,6 +102,23 @@ test("I12: before the first token it asks again after 1, 2 and 4 s, then fails; 
   expect(names(reports)).toEqual(["retry", "retry", "retry", "fail"]);
   expect(reports[3]?.data).toMatchObject({ code: "model_unavailable", text: "", seq: 0 });
   for (const { data } of reports) expect(data).toMatchObject({ call: { estimated: true } });
+});
+
+test("I7: an answer without a first word by its deadline says so; a later attempt has what is left", async () => {
+  const { pass, reports, calls } = open(() => ["gate", say("late"), finish]);
+  await pass(limits.turn_first_token_ms - 1);
+  expect(reports).toEqual([]);
+  await pass(1);
+  expect(reports).toEqual([{ name: "expire", data: { turn: "t", attempt: 1 } }]);
+  expect(calls).toHaveLength(1);
+
+  const speaking = open(() => [say("word"), "gate"]);
+  await speaking.pass(limits.turn_first_token_ms);
+  expect(names(speaking.reports)).not.toContain("expire");
+
+  const second = open(() => ["gate"], -40_000);
+  await second.pass(limits.turn_first_token_ms - 40_000);
+  expect(names(second.reports)).toEqual(["expire"]);
 });
 
 test("it waits as long as the provider asks, up to a limit", async () => {

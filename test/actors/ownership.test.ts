@@ -124,6 +124,24 @@ test("I7: a turn is not taken over by who merely hears of it while its owner liv
   expect(types().filter((type) => type === "turn.completed")).toHaveLength(2);
 });
 
+test("I7: an owner that lives but was made to stop is asked, and its turn goes on elsewhere", async () => {
+  const { stored, message, types, until, send, one, other } = open();
+  send.to(one);
+  await until(() => types().includes("turn.started"));
+  // The other holds the message of the turn that waits; the one begins it with its own commit.
+  const second = message({ name: "send", data: { text: "second" } });
+  const held = second.to(other);
+  await until(() => types().filter((type) => type === "turn.started").length === 2);
+  one.host.lost(0);
+  expect(one.host.running()).toBe(0);
+  await until(() => held.includes("ack"));
+  const events = stored.commits(ref).flatMap((commit) => commit.events);
+  expect(events.find(({ type }) => type === "turn.restarted")?.data).toMatchObject({
+    ...{ owner: other.id, attempt: 2, reason: "disowned" },
+  });
+  expect(types().filter((type) => type === "turn.completed")).toHaveLength(2);
+});
+
 test("I2: I3: one id delivered to both at once, as one message or as two, makes one commit", async () => {
   const { stored, answers, message, types, until, send, one, other } = open();
   const twin = message({ name: "send", data: { text: "hello" } }, send.id);

@@ -21,9 +21,11 @@ export function violationsOf(world: World, calm: boolean): string[] {
   const note = (holds: boolean, what: string): void => {
     if (!holds) found.push(what);
   };
+  const folded = new Map<string, readonly State[]>();
   for (const ref of stored.refs()) {
     const commits = stored.commits(ref);
     const states = fold(commits, ref);
+    folded.set(refKey(ref), states);
     checkLine(commits, note);
     const again = commits.some(({ events }) =>
       events.some(({ type }) => type === "turn.restarted"),
@@ -34,7 +36,7 @@ export function violationsOf(world: World, calm: boolean): string[] {
   }
   for (const message of messages) {
     const { ref } = message;
-    checkMessage(world, message, fold(stored.commits(ref), ref), note);
+    checkMessage(world, message, folded.get(refKey(ref)) ?? fold([], ref), note);
   }
   return found;
 }

@@ -111,8 +111,12 @@ export function createLanes(parts: {
     lane.since_ms = null;
     queue.leave(view.id, partition);
   };
+  let shared = "";
   const share = (): void => {
-    ranks = assignment(view.id, view.members(), partitions);
+    const members = view.members();
+    if (members.join() === shared) return;
+    shared = members.join();
+    ranks = assignment(view.id, members, partitions);
     for (const [partition, lane] of lanes) {
       if (ranks.has(partition)) continue;
       lanes.delete(partition);

@@ -21,6 +21,7 @@ for (let seed = from; seed <= to; seed++) {
   );
   if (violations.length === 0) continue;
   console.log(`seed ${seed}:\n${[...new Set(violations)].join("\n")}`);
+  console.log(`again: node_modules/.bin/node test/simulation/main.ts --seed ${seed} --trace`);
   process.exit(1);
 }
 console.log(`${to - from + 1} seeds, ${Math.round(performance.now() - began)} ms`);

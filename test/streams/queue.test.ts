@@ -342,11 +342,17 @@ test("a command that is too large is refused before it is stored", async () => {
   expect(await waiting()).toBe(0);
 });
 
-/** A worker process; its deliveries by command id. */
-async function child(): Promise<{ process: ChildProcess; seen: Map<string, number> }> {
+/** A worker process; its deliveries by command id, and what it complains of. */
+async function child(): Promise<{
+  process: ChildProcess;
+  seen: Map<string, number>;
+  complaints: string[];
+}> {
   const file = new URL("./worker-child.ts", import.meta.url).pathname;
   const args = [file, system.server.url, secret.toString("hex")];
-  const running = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const running = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const complaints: string[] = [];
+  createInterface({ input: running.stderr }).on("line", (line) => complaints.push(line));
   const gone = new Promise<void>((resolve) => running.once("exit", () => resolve()));
   ends.push(async () => {
     running.kill("SIGKILL");
@@ -360,7 +366,7 @@ async function child(): Promise<{ process: ChildProcess; seen: Map<string, numbe
       if (said.id !== undefined) seen.set(said.id, said.count ?? 0);
     });
   });
-  return { process: running, seen };
+  return { process: running, seen, complaints };
 }
 
 test("I7: when a worker is killed, another gets the new commands, and the held ones after ack_wait", async () => {
@@ -387,6 +393,30 @@ test("I7: when a worker is killed, another gets the new commands, and the held o
     true,
   );
   await expect.poll(waiting, { timeout: 9_000 }).toBe(0);
+}, 60_000);
+
+test("I7: a process that stood still takes nothing that lay in its buffers, and pulls anew", async () => {
+  const stalling = await child();
+  const probe = await send();
+  await expect.poll(() => stalling.seen.has(probe), { timeout: 9_000 }).toBe(true);
+  stalling.process.kill("SIGSTOP");
+  // All of it goes into the buffers of the pinned process first.
+  const sent = await Promise.all(Array.from({ length: 24 }, () => send()));
+  const other = await work();
+  await expect.poll(waiting, { timeout: 20_000 }).toBe(0);
+  expect(sent.filter((id) => !idsOf(other).includes(id))).toEqual([]);
+
+  stalling.process.kill("SIGCONT");
+  const told = (): boolean => stalling.complaints.some((line) => line.includes("stood still"));
+  await expect.poll(told, { timeout: 9_000 }).toBe(true);
+  // It takes part again.
+  const shares = async (): Promise<boolean> => {
+    const id = await send();
+    await expect.poll(waiting, { timeout: 9_000 }).toBe(0);
+    return stalling.seen.has(id);
+  };
+  await expect.poll(shares, { timeout: 20_000, interval: 100 }).toBe(true);
+  expect(sent.filter((id) => stalling.seen.has(id))).toEqual([]);
 }, 60_000);
 
 test("two workers share the partitions, and each command goes to one of them", async () => {

@@ -1,0 +1,102 @@
+/** What one worker takes at most: actors in memory, turns of one tenant. */
+import { expect, test } from "vitest";
+import { createHost } from "../../actors/host.ts";
+import type { Delivery, Ports } from "../../actors/ports.ts";
+import type { NamedCommand } from "../../schemas/commands.ts";
+import { headOf } from "../../schemas/commit.ts";
+import { type ActorRef, systemIds } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+
+/** A worker whose ports answer at once and whose model never does. */
+function open() {
+  const answered = new Map<string, string>();
+  let sequence = 0;
+  const nothing = (): void => undefined;
+  const ports: Ports = {
+    log: {
+      append: async (draft, { revision, hash }) => {
+        const place = { revision: revision + 1, prev: hash, sequence: ++sequence };
+        const commit = { ...draft, ...place, hash: draft.commit, erased: false };
+        return { ok: true, head: headOf(commit) };
+      },
+      // Nobody is loaded twice here.
+      async *read() {},
+    },
+    snapshots: { load: async () => null, save: nothing },
+    texts: { read: async (_ref, texts) => texts.map(() => ""), remember: nothing },
+    tokens: { publish: nothing, published: () => Promise.reject(new Error("not asked for")) },
+    workers: {
+      id: "here",
+      gone: () => false,
+      changes: () => nothing,
+      ask: async () => null,
+      answer: () => nothing,
+    },
+    content: { erase: async () => undefined },
+    replies: {
+      answer: (subject, reply) => answered.set(subject, reply.ok ? "ok" : reply.error.code),
+    },
+    timers: { set: nothing },
+    models: {
+      route: () => ({ provider: "p", model: "m" }),
+      list: () => [],
+      countTokens: () => 0,
+      estimate: () => ({ tokensIn: 0, tokensOut: 0, costUsd: "0.000000", estimated: true }),
+      generate: async function* never() {
+        await new Promise(() => undefined);
+        yield { type: "text", text: "never" };
+      },
+    },
+    title: () => "",
+    clock: { now: () => 0, after: () => nothing },
+    ids: systemIds,
+    report: ({ what, error }) => {
+      throw new Error(what, { cause: error });
+    },
+  };
+  const host = createHost(ports);
+  /** Sends a command to a new conversation; the code of its answer comes some time. */
+  const give = (command: NamedCommand, tenant = "acme"): string => {
+    const ref: ActorRef = { tenant, kind: "conversation", id: systemIds() };
+    const delivery: Delivery = {
+      ...{ ref, id: ref.id, command, by: { type: "user", id: "ann" }, traceparent: null },
+      ...{ reply: ref.id, partition: 0, sequence: 1, deliveries: 1 },
+      ...{ ack: nothing, working: nothing, nak: nothing, dead: nothing },
+    };
+    host.deliver([delivery]);
+    return ref.id;
+  };
+  /** Resolves when everything that can happen has. */
+  const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  return { host, answered, give, settled };
+}
+
+test("I11: 100,000 conversations pass through a worker, and no more than its limit stay in memory", async () => {
+  const { host, answered, give, settled } = open();
+  let most = 0;
+  for (let count = 0; count < 100_000; count += 500) {
+    for (let one = 0; one < 500; one++) give({ name: "create", data: {} });
+    await settled();
+    most = Math.max(most, host.awake());
+  }
+  expect(answered.size).toBe(100_000);
+  expect(most).toBe(limits.actors_awake_max);
+  expect(host.awake()).toBe(limits.actors_awake_max);
+}, 120_000);
+
+test("I10: one tenant runs no more turns of a worker than it may, and disturbs no other", async () => {
+  const { host, answered, give, settled } = open();
+  const send: NamedCommand = { name: "send", data: { text: "hello" } };
+  const most = limits.turns_running_per_tenant_max;
+  // All at once: what is about to begin counts, too.
+  const ids = Array.from({ length: most + 100 }, () => give(send));
+  await settled();
+  expect(host.running()).toBe(most);
+  const codes = ids.map((id) => answered.get(id));
+  expect(codes.filter((code) => code === "ok")).toHaveLength(most);
+  expect(codes.filter((code) => code === "tenant_busy")).toHaveLength(100);
+  const other = give(send, "globex");
+  await settled();
+  expect(answered.get(other)).toBe("ok");
+  expect(host.running()).toBe(most + 1);
+});
