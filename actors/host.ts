@@ -8,7 +8,7 @@ import { type ActorRef, refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { conversationKind } from "./conversation/kind.ts";
 import type { Delivery, Inbox, Ports } from "./ports.ts";
-import { Resident, type Surroundings } from "./resident.ts";
+import { backoff_ms, Resident, type Surroundings } from "./resident.ts";
 
 export interface Host extends Inbox {
   /** Starts no turn that is not running yet, and waits for those that are, `ms` at most; then ends. */
@@ -169,7 +169,9 @@ export function createHost(ports: Ports): Host {
         }
         const resident = residentOf(delivery.ref, delivery.partition);
         renewed.add(resident);
-        if (!resident.offer({ is: "delivery", delivery })) delivery.nak(limits.redelivery_ms[0]);
+        if (!resident.offer({ is: "delivery", delivery })) {
+          delivery.nak(backoff_ms(delivery.deliveries));
+        }
       }
     },
     lost(partition) {

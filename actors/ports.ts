@@ -162,8 +162,8 @@ export interface Delivery {
   working(): void;
   /** Given back, to be delivered again after `ms`. */
   nak(ms: number): void;
-  /** To the dead letters with the reason, then out of the queue. */
-  dead(code: ErrorCode, reason: string): void;
+  /** To the dead letters with the reason; calls back when it lies there, and leaves the queue. */
+  dead(code: ErrorCode, reason: string, buried?: () => void): void;
 }
 
 /** What the queue calls. */

@@ -52,6 +52,8 @@ export class Resident {
   #left = false;
   /** An attempt whose owner lives and says that it does not run it, and since when. */
   #disowned: (Attempt & { readonly since_ms: number }) | null = null;
+  /** How often in a row the item in hand met a service that is away. */
+  #waits = 0;
 
   constructor(ref: ActorRef, partition: number, around: Surroundings) {
     this.ref = ref;
@@ -121,6 +123,7 @@ export class Resident {
     for (let item = this.#mailbox[0]; item !== undefined; item = this.#mailbox[0]) {
       try {
         await this.#handle(item);
+        this.#waits = 0;
       } catch (error) {
         if (!this.#left && (await this.#failed(item, error)) === "again") continue;
       }
@@ -239,34 +242,37 @@ export class Resident {
   }
 
   /**
-   * Nothing was decided. A message is given back, with a longer wait each time; it is dead when it
-   * failed too often for another reason than a service that is away, and is not in the log. A report
-   * is tried until it is decided on, since nobody else will make it again. What is in memory may be
-   * what is wrong, or behind an append that landed without an answer, so it is loaded anew.
+   * Nothing was decided. While a service is away the item waits in its place: its order is kept, and
+   * an outage is no delivery that counts. Else a message is given back, with a longer wait each time,
+   * and is dead when it was delivered too often and is not in the log. A report is never given back,
+   * since nobody else will make it again. What is in memory may be what is wrong, or behind an append
+   * that landed without an answer, so it is loaded anew.
    */
   async #failed(item: Item, error: unknown): Promise<"again" | "over"> {
     const { ports, kind, onBroken } = this.#around;
-    const away = isAway(error);
-    if (!away) ports.report({ what: "an actor could not decide", ref: this.ref, error });
     const known = item.is === "delivery" && this.#line.has(item.delivery.id);
     this.#line.unload();
+    if (isAway(error)) {
+      if (item.is === "refresh") return "over";
+      this.#waits += 1;
+      await this.#line.pause(backoff_ms(this.#waits)).catch(() => undefined);
+      return "again";
+    }
+    this.#waits = 0;
+    ports.report({ what: "an actor could not decide", ref: this.ref, error });
     if (item.is === "delivery") {
       const { delivery } = item;
       const { deliveries, reply, id: command } = delivery;
-      if (away || known || deliveries < limits.deliveries_max) {
-        delivery.nak(limits.redelivery_ms[deliveries - 1] ?? limits.redelivery_ms[2]);
+      if (known || deliveries < limits.deliveries_max) {
+        delivery.nak(backoff_ms(deliveries));
       } else {
         const answer: Reply = { command, ok: false, error: errorBody("command_dead") };
-        if (reply !== null) ports.replies.answer(reply, answer);
-        delivery.dead("command_dead", reasonOf(error));
+        delivery.dead("command_dead", reasonOf(error), () => {
+          if (reply !== null) ports.replies.answer(reply, answer);
+        });
       }
       if (kind.runs(this.ref)) this.offer({ is: "refresh" });
       return "over";
-    }
-    if (away) {
-      if (item.is === "refresh") return "over";
-      await this.#line.pause(limits.runner_backoff_ms).catch(() => undefined);
-      return "again";
     }
     if (item.is === "report") item.done();
     onBroken(this);
@@ -276,6 +282,10 @@ export class Resident {
 
 /** How long an owner must have said no before it is believed. */
 const disowned_ms = limits.ack_wait_ms;
+
+/** How long something waits that has failed so many times, 1 or more. */
+export const backoff_ms = (times: number): number =>
+  limits.redelivery_ms[times - 1] ?? limits.redelivery_ms[2];
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? `${error.name}: ${error.message}` : String(error);
