@@ -88,6 +88,21 @@ export function deadSubject(origin: "commands", ref: ActorRef | null): string {
     : `dead.${origin}.${ref.tenant}.${ref.kind}.${ref.id}`;
 }
 
+/** Parses what `deadSubject` built; `ref` is null when it names no actor. */
+export function parseDeadSubject(subject: string): { origin: string; ref: ActorRef | null } | null {
+  const [root, origin, tenant, kind, id, ...rest] = subject.split(".");
+  if (root !== "dead" || origin === undefined || id === undefined || rest.length > 0) return null;
+  return { origin, ref: refOf(tenant, kind, id) };
+}
+
+/** The dead letters of an actor, of a tenant, or all of them. */
+export function deadFilter(of: ActorRef | string | null): string {
+  if (of === null) return "dead.*.*.*.*";
+  if (typeof of !== "string") return `dead.*.${kvKey(of)}`;
+  if (!isTenant(of)) throw new TypeError("not a tenant's slug");
+  return `dead.*.${of}.*.*`;
+}
+
 /** Where a gateway takes replies: it subscribes `reply.*.<inbox>` and asks for `reply.<tenant>.<inbox>`. */
 export const replyInbox = (inbox: string): string => `reply.*.${inbox}`;
 export const replySubject = (tenant: string, inbox: string): string => `reply.${tenant}.${inbox}`;

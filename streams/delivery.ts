@@ -34,6 +34,8 @@ export interface Refused {
   readonly code: ErrorCode;
   readonly reason: string;
   readonly ref: ActorRef | null;
+  /** The command's id, where that much could be read. */
+  readonly id: string | null;
   /** Where and to which id it can be answered; null when it cannot. */
   readonly answer: { readonly reply: string; readonly command: string } | null;
 }
@@ -52,7 +54,7 @@ export async function readCommand(
   let id: string | null = null;
   const refuse = (code: ErrorCode, reason: string): { ok: false; refused: Refused } => {
     const answer = reply === null || id === null ? null : { reply, command: id };
-    return { ok: false, refused: { code, reason, ref: target?.ref ?? null, answer } };
+    return { ok: false, refused: { code, reason, ref: target?.ref ?? null, id, answer } };
   };
 
   if (target === null) return refuse("bad_request", "the subject is not that of a command");

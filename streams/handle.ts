@@ -23,8 +23,8 @@ export interface Handle {
   working(): void;
   /** Given back, to be delivered again after `ms`. */
   nak(ms: number): void;
-  /** To the dead letters with the reason, then out of the queue. */
-  dead(code: ErrorCode, reason: string): void;
+  /** To the dead letters with the reason; calls back when it lies there, and leaves the queue. */
+  dead(code: ErrorCode, reason: string, buried?: () => void): void;
 }
 
 /** A message as it came, with the pin it came under. */
@@ -42,8 +42,13 @@ export interface HandleParts {
   readonly report: (problem: { what: string; ref?: ActorRef; error?: unknown }) => void;
 }
 
-/** `ref` is null for a message whose subject names no actor. */
-export function handleOf(parts: HandleParts, arrival: Arrival, ref: ActorRef | null): Handle {
+/** What is known of a message: null for a subject that names no actor, a payload without an id. */
+export interface Known {
+  readonly ref: ActorRef | null;
+  readonly id: string | null;
+}
+
+export function handleOf(parts: HandleParts, arrival: Arrival, { ref, id }: Known): Handle {
   const { streams, clock, burials, report } = parts;
   const { message, pin } = arrival;
   let renewed_ms = arrival.at_ms;
@@ -62,14 +67,24 @@ export function handleOf(parts: HandleParts, arrival: Arrival, ref: ActorRef | n
   const nak = (ms: number): void => {
     if (good()) message.nak(ms);
   };
-  const burial = async (code: ErrorCode, reason: string): Promise<void> => {
+  const burial = async (code: ErrorCode, reason: string, buried: () => void): Promise<void> => {
+    // Storing it may take longer than the queue waits for us.
+    let cancel = (): void => undefined;
+    const hold = (): void => {
+      working();
+      cancel = clock.after(limits.working_ms, hold);
+    };
+    hold();
     try {
-      await bury(streams, message, ref, code, reason);
+      await bury(streams, message, { ref, id, code, reason });
       ack();
+      buried();
     } catch (error) {
       const where = ref === null ? {} : { ref };
       report({ what: "a dead letter could not be stored", ...where, error });
       nak(limits.redelivery_ms[2]);
+    } finally {
+      cancel();
     }
   };
   return {
@@ -79,9 +94,8 @@ export function handleOf(parts: HandleParts, arrival: Arrival, ref: ActorRef | n
     ack,
     working,
     nak,
-    dead(code, reason) {
-      working();
-      const running = burial(code, reason).finally(() => burials.delete(running));
+    dead(code, reason, buried = () => undefined) {
+      const running = burial(code, reason, buried).finally(() => burials.delete(running));
       burials.add(running);
     },
   };

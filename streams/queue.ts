@@ -189,15 +189,15 @@ function gathering(
       if (arrival === undefined || !arrival.pin.ours) continue;
       if (result.ok) {
         const { accepted } = result;
-        deliveries.push({ ...accepted, ...handleOf(parts, arrival, accepted.ref) });
+        deliveries.push({ ...accepted, ...handleOf(parts, arrival, accepted) });
         continue;
       }
-      const { code, reason, answer, ref } = result.refused;
+      const { code, reason, answer } = result.refused;
       if (answer !== null) {
         const reply: Reply = { command: answer.command, ok: false, error: errorBody(code, reason) };
         replies.answer(answer.reply, reply);
       }
-      handleOf(parts, arrival, ref).dead(code, reason);
+      handleOf(parts, arrival, result.refused).dead(code, reason);
     }
     if (deliveries.length > 0) inbox.deliver(deliveries);
   };

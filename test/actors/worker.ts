@@ -1,5 +1,6 @@
 /** A whole worker on a real nats-server and a scripted provider, and somebody who talks to it. */
 import { createHost, type Host } from "../../actors/host.ts";
+import type { LogPort } from "../../actors/ports.ts";
 import { createModels, type ModelRegistry } from "../../models/registry.ts";
 import { extractTitle } from "../../models/titler.ts";
 import type { CommandData, PublicCommandName, Reply } from "../../schemas/commands.ts";
@@ -40,7 +41,8 @@ export interface Worker {
 export interface World {
   readonly system: System;
   readonly provider: ModelServer;
-  worker(): Promise<Worker>;
+  /** `log` stands in front of the worker's own log, to fail where a test says. */
+  worker(log?: (own: LogPort) => LogPort): Promise<Worker>;
   /** Somebody who talks to one conversation, a new one when none is named. */
   talk(options?: { ref?: ActorRef; user?: string }): Promise<Talk>;
   /** Resolves when the server has stored the actor's next snapshot. */
@@ -74,7 +76,7 @@ export async function startWorld(): Promise<World> {
   const provider = await startModelServer({ tokens: 5 });
   const ends: (() => Promise<void>)[] = [];
 
-  const worker = async (): Promise<Worker> => {
+  const worker: World["worker"] = async (around = (own) => own) => {
     const { streams, vault, log } = await system.client();
     const models: ModelRegistry = createModels({
       openai: { apiKey: "test", baseUrl: provider.url, model: "scripted" },
@@ -89,11 +91,12 @@ export async function startWorld(): Promise<World> {
     };
     const asking = openAsking(streams, { id: workers.id, clock: systemClock });
     const timers = openTimers(streams, { worker: workers.id, secret, ids: systemIds, report });
+    const stood = around(log);
     const host = createHost({
       log: {
-        append: (draft, head) => log.append(draft, head),
+        append: (draft, head) => stood.append(draft, head),
         async *read(ref, after) {
-          for await (const commit of log.read(ref, after)) {
+          for await (const commit of stood.read(ref, after)) {
             read.push(commit);
             yield commit;
           }
