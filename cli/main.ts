@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { AppError } from "../schemas/errors.ts";
 import { chat } from "./chat.ts";
 import { CliError, exit_usage } from "./config.ts";
+import { deadletters } from "./dead-letters.ts";
 import { doctor } from "./doctor.ts";
 import { nearest } from "./nearest.ts";
 import { serve } from "./serve.ts";
@@ -19,6 +20,7 @@ const commands: Readonly<Record<string, Command>> = {
   token,
   config: showConfig,
   doctor,
+  deadletters,
   help,
 };
 
@@ -31,6 +33,12 @@ const usage = `colloquy <command>
                                  --tenant <slug>  --user <id>  --role member|admin|owner  --ttl 24h
   config    shows every key, its value and where it comes from       --json
   doctor    looks at everything that a turn needs                    --json
+  deadletters                        what could not be handled
+            list    lists them                       --limit 100
+            show    shows one, content and all       <letter or command>
+            retry   sends them again, same ids       <letter or command> …  |  --all
+            drop    removes them for ever            <letter or command> …  |  --all --yes
+                                 --tenant <slug>  --json  --data
   help      shows this
 
 Exit codes: 0 done, 1 failed, 2 wrong command line or configuration. Keys: docs/CONFIG.md.`;

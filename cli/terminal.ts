@@ -21,6 +21,17 @@ export interface Problem {
 export const reason = (error: unknown): string =>
   error instanceof Error ? error.message : JSON.stringify(error);
 
+/**
+ * Text of strangers, fit for a terminal: what would move its cursor, colour it or turn its direction
+ * is written out. Line ends and tabs stay when `lines` says so.
+ */
+export const printable = (text: string, lines = false): string =>
+  text.replaceAll(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu, (character) =>
+    lines && (character === "\n" || character === "\t")
+      ? character
+      : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+
 /** One line for something that an operator should look at; the stack only when asked for. */
 export function reporter(level: "error" | "info" | "debug"): (problem: Problem) => void {
   return ({ what, ref, error }) => {

@@ -18,6 +18,7 @@ import { openAsking } from "../streams/asking.ts";
 import { commandPublisher } from "../streams/commands.ts";
 import { ensureConsumers } from "../streams/consumers.ts";
 import { holdLeases } from "../streams/leases.ts";
+import { dropLetters } from "../streams/letters.ts";
 import { openLog } from "../streams/log.ts";
 import { announcePosition, followPositions } from "../streams/positions.ts";
 import { type CommandQueue, consumeCommands } from "../streams/queue.ts";
@@ -108,7 +109,13 @@ export async function startSystem(
         snapshots: await openSnapshots(streams, { code: codeVersion(), report }),
         texts: textPort(log),
         tokens: tokenPort(streams, log),
-        content: { erase: (ref) => vault.erase(ref) },
+        content: {
+          async erase(ref) {
+            await vault.erase(ref);
+            // Letters hold what was written as it was sent, and no key covers them.
+            await dropLetters(streams, ref);
+          },
+        },
         replies: replyPort(streams),
         title: extractTitle,
       });

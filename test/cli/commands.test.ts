@@ -30,6 +30,14 @@ test.each([
   [["token", "--tenant", "a", "--user", "u", "--ttl", "soon"], /--ttl is a time like/],
   [["config", "extra"], /one word too many/],
   [["chat", "--url", "nowhere"], /--url is not a URL/],
+  [["deadletters", "lits"], /did you mean list\?/],
+  [["deadletters", "list", "--limit", "0"], /--limit is a number from 1/],
+  [["deadletters", "list", "--tenant", "*"], /--tenant is a slug/],
+  [["deadletters", "show"], /show needs a letter's number/],
+  [["deadletters", "show", ">"], /neither a letter's number nor a command's id/],
+  [["deadletters", "retry"], /retry needs the letters to retry, or --all/],
+  [["deadletters", "retry", "1", "--all"], /retry needs the letters to retry, or --all/],
+  [["deadletters", "drop", "--all"], /say --yes/],
 ])("colloquy %j is refused with one sentence", async (words, sentence) => {
   const { code, out, err } = await colloquy(words, { folder });
   expect(err).toMatch(sentence);

@@ -1,0 +1,300 @@
+/**
+ * `colloquy deadletters`: lists what could not be handled, shows one, sends some again or drops them.
+ * What people wrote is content: it is shown only by `show`, and nothing of it reaches a terminal raw.
+ */
+import { isTenant, isUuid, systemIds } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
+import type { Streams } from "../streams/connection.ts";
+import {
+  dropLetter,
+  dropLetters,
+  type Letter,
+  letterAt,
+  readLetters,
+  resend,
+} from "../streams/letters.ts";
+import { presentWorkers } from "../streams/workers.ts";
+import { type Arguments, readArguments } from "./arguments.ts";
+import { CliError, exit_usage, readConfig } from "./config.ts";
+import { openInstallation } from "./installation.ts";
+import { nearest } from "./nearest.ts";
+import { printable, reason, say } from "./terminal.ts";
+
+const of_all = { tenant: "value", data: "value", json: "switch" } as const;
+export const deadletters_flags = {
+  list: { ...of_all, limit: "value" },
+  show: of_all,
+  retry: { ...of_all, all: "switch" },
+  drop: { ...of_all, all: "switch", yes: "switch" },
+} as const;
+
+type Verb = keyof typeof deadletters_flags;
+const verbs = ["list", "show", "retry", "drop"] as const satisfies readonly Verb[];
+
+const listed_default = 100;
+const listed_max = 100_000;
+const named_max = 1_000;
+/** Letters that are on their way at once when many are sent again. */
+const resent_at_once = 32;
+
+/** What the verbs work with. */
+interface Desk {
+  readonly streams: Streams;
+  readonly given: Arguments;
+  readonly tenant: string | null;
+  /** Whether a worker is there to answer. */
+  readonly served: boolean;
+}
+
+export async function deadletters(words: readonly string[]): Promise<number> {
+  const [first = "list", ...rest] = words;
+  const verb = first.startsWith("-") ? "list" : verbs.find((one) => one === first);
+  if (verb === undefined) {
+    throw new CliError(
+      `"${first}" is nothing to do with dead letters; did you mean ${nearest(first, verbs)}?`,
+      exit_usage,
+    );
+  }
+  const flags = deadletters_flags[verb];
+  const named = verb === "list" ? 0 : verb === "show" ? 1 : named_max;
+  const given = readArguments(first.startsWith("-") ? words : rest, flags, named);
+  check(verb, given);
+  const config = readConfig({ COLLOQUY_DATA: given.value("data") });
+  const { streams, served, close } = await openInstallation(config);
+  try {
+    const tenant = given.value("tenant") ?? null;
+    return await does[verb]({ streams, given, tenant, served });
+  } finally {
+    await close();
+  }
+}
+
+/** What can be said to be wrong before any server is asked. */
+function check(verb: Verb, given: Arguments): void {
+  const usage = (holds: boolean, sentence: string): void => {
+    if (!holds) throw new CliError(sentence, exit_usage);
+  };
+  const tenant = given.value("tenant");
+  usage(tenant === undefined || isTenant(tenant), "--tenant is a slug of a-z, 0-9 and -.");
+  if (verb === "list") limitOf(given);
+  for (const word of given.rest) {
+    usage(
+      isUuid(word) || /^[1-9]\d{0,15}$/.test(word),
+      `"${printable(word)}" is neither a letter's number nor a command's id.`,
+    );
+  }
+  if (verb === "show") usage(given.rest.length === 1, "show needs a letter's number or command.");
+  if (verb !== "retry" && verb !== "drop") return;
+  const all = given.on("all");
+  usage(all !== given.rest.length > 0, `${verb} needs the letters to ${verb}, or --all.`);
+  usage(verb !== "drop" || !all || given.on("yes"), "drop --all cannot be undone; say --yes, too.");
+}
+
+function limitOf(given: Arguments): number {
+  const text = given.value("limit") ?? String(listed_default);
+  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= listed_max) return limit;
+  throw new CliError(`--limit is a number from 1 to ${listed_max}.`, exit_usage);
+}
+
+const does: Readonly<Record<Verb, (desk: Desk) => Promise<number>>> = {
+  async list({ streams, given, tenant }) {
+    const limit = limitOf(given);
+    const letters: Letter[] = [];
+    let more = 0;
+    for await (const { letter, left } of readLetters(streams, tenant)) {
+      letters.push(letter);
+      more = left;
+      if (letters.length === limit) break;
+    }
+    if (given.on("json")) {
+      say(JSON.stringify(letters.map(outside), null, 2));
+      return 0;
+    }
+    if (letters.length === 0) say("There are no dead letters.");
+    for (const letter of letters) for (const line of summary(letter)) say(line);
+    if (more > 0) say(`… and ${more} more; --limit shows them.`);
+    return 0;
+  },
+
+  async show({ streams, given, tenant }) {
+    const letter = await find(streams, tenant, given.rest[0] ?? "");
+    if (given.on("json")) {
+      say(JSON.stringify({ ...outside(letter), ...inside(letter) }, null, 2));
+      return 0;
+    }
+    for (const line of whole(letter)) say(line);
+    return 0;
+  },
+
+  async retry({ streams, given, tenant, served }) {
+    const answered = served && (await presentWorkers(streams)).length > 0;
+    const options = { inbox: systemIds(), wait_ms: answered ? limits.command_answer_ms : 0 };
+    const outcomes: Resent[] = [];
+    const tell = (outcome: Resent): void => {
+      outcomes.push(outcome);
+      if (!given.on("json")) say(`${outcome.letter}  ${outcome.outcome}: ${outcome.detail}`);
+    };
+    for await (const some of groups(chosen(streams, tenant, given))) {
+      const resent = await Promise.all(some.map((letter) => retried(streams, letter, options)));
+      for (const outcome of resent) tell(outcome);
+    }
+    if (given.on("json")) say(JSON.stringify(outcomes, null, 2));
+    else if (outcomes.length === 0) say("There are no dead letters.");
+    return outcomes.every(({ outcome }) => outcome !== "dead" && outcome !== "stuck") ? 0 : 1;
+  },
+
+  async drop({ streams, given, tenant }) {
+    const named = await findAll(streams, tenant, given.rest);
+    for (const { sequence } of named) await dropLetter(streams, sequence);
+    const dropped = given.on("all") ? await dropLetters(streams, tenant) : named.length;
+    if (given.on("json")) say(JSON.stringify({ dropped }));
+    else say(`${dropped} dropped.`);
+    return 0;
+  },
+};
+
+/** What came of one that was sent again. */
+interface Resent {
+  readonly letter: number;
+  readonly command: string | null;
+  readonly outcome: "done" | "refused" | "queued" | "dead" | "stuck";
+  readonly detail: string;
+  readonly revision?: number;
+}
+
+async function retried(
+  streams: Streams,
+  letter: Letter,
+  options: { readonly inbox: string; readonly wait_ms: number },
+): Promise<Resent> {
+  const { sequence, command, stuck } = letter;
+  const of = { letter: sequence, command };
+  if (stuck !== null) return { ...of, outcome: "stuck", detail: stuck };
+  const reply = await resend(streams, letter, options);
+  if (reply === null) {
+    return { ...of, outcome: "queued", detail: "it is in the queue again, not answered yet" };
+  }
+  if (reply.ok) {
+    const { revision } = reply;
+    return { ...of, outcome: "done", detail: `it stands at revision ${revision}`, revision };
+  }
+  const { code, message } = reply.error;
+  const outcome = code === "command_dead" ? "dead" : "refused";
+  return { ...of, outcome, detail: printable(`${code}: ${message}`) };
+}
+
+/** The letters that were named, or all of the tenant that are there now. */
+async function* chosen(
+  streams: Streams,
+  tenant: string | null,
+  given: Arguments,
+): AsyncGenerator<Letter> {
+  if (given.on("all")) {
+    for await (const { letter } of readLetters(streams, tenant)) yield letter;
+    return;
+  }
+  yield* await findAll(streams, tenant, given.rest);
+}
+
+/** All of them before anything is done, so that a wrong word does no half of the work. */
+async function findAll(
+  streams: Streams,
+  tenant: string | null,
+  words: readonly string[],
+): Promise<Letter[]> {
+  const letters: Letter[] = [];
+  for (const word of new Set(words)) letters.push(await find(streams, tenant, word));
+  return letters;
+}
+
+/** In order, some at once; never two of one actor, whose commands keep their order. */
+async function* groups(letters: AsyncIterable<Letter>): AsyncGenerator<Letter[]> {
+  let some: Letter[] = [];
+  for await (const letter of letters) {
+    const same = some.some(({ ref }) => ref !== null && ref.id === letter.ref?.id);
+    if (same || some.length === resent_at_once) {
+      yield some;
+      some = [];
+    }
+    some.push(letter);
+  }
+  if (some.length > 0) yield some;
+}
+
+/** The letter of a number or a command's id. Throws `CliError`. */
+async function find(streams: Streams, tenant: string | null, word: string): Promise<Letter> {
+  const found: Letter[] = [];
+  if (isUuid(word)) {
+    for await (const { letter } of readLetters(streams, tenant)) {
+      if (letter.command === word) found.push(letter);
+    }
+  } else {
+    const letter = await letterAt(streams, tenant, Number(word));
+    if (letter !== null) found.push(letter);
+  }
+  const [first] = found;
+  if (first === undefined) throw new CliError(`There is no dead letter ${word}.`);
+  if (found.length > 1) {
+    const numbers = found.map(({ sequence }) => sequence).join(", ");
+    throw new CliError(`Several dead letters have this command's id: name one of ${numbers}.`);
+  }
+  return first;
+}
+
+/** What a letter says without its content. */
+function outside({ ref, stored, ...letter }: Letter) {
+  const { sequence, at, name, command, code, deliveries, bytes, stuck } = letter;
+  return {
+    ...{ letter: sequence, at, stored: stored?.at ?? null },
+    ...{ tenant: ref?.tenant ?? null, kind: ref?.kind ?? null, id: ref?.id ?? null },
+    ...{ name, command, code, reason: letter.reason, deliveries, bytes, stuck },
+  };
+}
+
+/** The rest: where it lay, its headers, and what its sender wrote. */
+function inside({ subject, stored, headers, payload }: Letter) {
+  const text = utf8(payload);
+  return {
+    ...{ subject, sequence: stored?.sequence ?? null, headers },
+    encoding: text === null ? "base64" : "utf8",
+    payload: text ?? Buffer.from(payload).toString("base64"),
+  };
+}
+
+function utf8(bytes: Uint8Array): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+function summary(letter: Letter): string[] {
+  const { sequence, at, ref, name, command, deliveries } = letter;
+  const whose = ref === null ? printable(letter.subject) : `${ref.tenant} ${ref.kind} ${ref.id}`;
+  return [
+    `${sequence}  ${at}  ${whose}`,
+    `    ${name ?? "no command"} ${command ?? "without an id"}, delivered ${deliveries} times`,
+    `    ${printable(`${letter.code}: ${letter.reason}`)}`,
+  ];
+}
+
+function whole(letter: Letter): string[] {
+  const { encoding, payload, headers } = inside(letter);
+  const rows = Object.entries({ ...outside(letter), subject: letter.subject, headers }).map(
+    ([field, value]) => {
+      const text = typeof value === "string" ? value : JSON.stringify(value);
+      return `${field.padEnd(10)}  ${printable(value === null ? "-" : text)}`;
+    },
+  );
+  return [...rows, "", encoding === "utf8" ? printable(pretty(payload), true) : payload];
+}
+
+function pretty(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch (error) {
+    return `${text}\n(${reason(error)})`;
+  }
+}
