@@ -3,12 +3,16 @@ import { constants, accessSync, statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { createConnection } from "node:net";
 import type { Readiness } from "../schemas/http.ts";
+import type { PartitionView } from "../schemas/ownership.ts";
+import { type Ownership, readOwnership } from "../streams/ownership.ts";
 import { readArguments } from "./arguments.ts";
 import { type Config, readConfig } from "./config.ts";
 import { readText } from "./data-folder.ts";
 import { liveOwner } from "./folder-lock.ts";
+import { runningStreams } from "./installation.ts";
+import { orphans, shares } from "./readiness.ts";
 import { tokenFor } from "./token.ts";
-import { reason, say } from "./terminal.ts";
+import { printable, reason, say } from "./terminal.ts";
 
 export const doctor_flags = { json: "switch", data: "value" } as const;
 
@@ -16,19 +20,27 @@ interface Finding {
   readonly check: string;
   readonly ok: boolean;
   readonly detail: string;
+  /** More of it: for programs as it is, for people a line each. */
+  readonly partitions?: readonly PartitionView[];
+  readonly lines?: readonly string[];
 }
 
 export async function doctor(words: readonly string[]): Promise<number> {
   const given = readArguments(words, doctor_flags);
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
   const findings: Finding[] = [];
-  for (const look of [platform, dataFolder, secrets, servers, provider, running]) {
+  for (const look of [platform, dataFolder, secrets, servers, provider, owners, running]) {
     findings.push(...(await look(config)));
   }
-  if (given.on("json")) say(JSON.stringify(findings, null, 2));
-  else
-    for (const { check, ok, detail } of findings)
+  if (given.on("json")) {
+    const without = (key: string, value: unknown): unknown => (key === "lines" ? undefined : value);
+    say(JSON.stringify(findings, without, 2));
+  } else {
+    for (const { check, ok, detail, lines = [] } of findings) {
       say(`${ok ? "ok  " : "FAIL"}  ${check}: ${detail}`);
+      for (const line of lines) say(`        ${line}`);
+    }
+  }
   return findings.every(({ ok }) => ok) ? 0 : 1;
 }
 
@@ -108,6 +120,31 @@ function reachable(check: string, host: string, port: number): Promise<Finding> 
     socket.once("timeout", () => end(false, `${host}:${port} does not answer`));
     socket.once("error", (error) => end(false, `${host}:${port}: ${error.message}`));
   });
+}
+
+/** Who owns the partitions of the command queue, as its server knows it; nothing when none runs. */
+async function owners(config: Config): Promise<Finding[]> {
+  try {
+    const streams = await runningStreams(config);
+    if (streams === null) return [];
+    try {
+      return [partitionsOf(await readOwnership(streams))];
+    } finally {
+      await streams.close();
+    }
+  } catch (error) {
+    return [found("partitions", false, reason(error))];
+  }
+}
+
+function partitionsOf(ownership: Ownership): Finding {
+  const { workers, partitions } = ownership;
+  if (partitions.length === 0) return found("partitions", true, "not set up yet");
+  const where = new Map(workers.map(({ id, where }) => [id, printable(where)]));
+  const lines = shares(partitions, (id) => `worker ${id} (${where.get(id) || "somewhere"})`);
+  const wrong = orphans(ownership);
+  const fine = `${partitions.length}, of ${workers.length} worker${workers.length === 1 ? "" : "s"}`;
+  return { ...found("partitions", wrong === null, wrong ?? fine), lines, partitions };
 }
 
 /** What the running gateway says of itself; nothing when none runs here. */

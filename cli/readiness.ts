@@ -1,44 +1,55 @@
-/** What `/ready` answers: 200 exactly when a turn would work, else which part is missing and why. */
+/**
+ * What `/ready` answers: 200 exactly when a turn would work, else which part is missing and why. Who
+ * owns the partitions is looked up at most once in a while, however often somebody asks.
+ */
 import type { Queries } from "../projections/queries/queries.ts";
 import type { Runner } from "../projections/runner.ts";
+import type { Clock } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
-import type { Streams } from "../streams/connection.ts";
+import { partitionRanges, type PartitionView } from "../schemas/ownership.ts";
 import type { Log } from "../streams/log.ts";
-import type { CommandQueue } from "../streams/queue.ts";
-import { presentWorkers } from "../streams/workers.ts";
+import { orphaned, type Ownership } from "../streams/ownership.ts";
 
 interface Parts {
-  readonly streams: Streams;
   readonly log: Pick<Log, "lastSequence">;
-  readonly partitions: number;
-  /** Null in a process without actors. */
-  readonly queue: CommandQueue | null;
+  readonly ownership: () => Promise<Ownership>;
   /** Null in a process without projections. */
-  readonly runner: Runner | null;
-  readonly queries: Queries;
+  readonly runner: Pick<Runner, "problem" | "caughtUp"> | null;
+  readonly queries: Pick<Queries, "positions">;
 }
 
 type Check = Readiness["checks"][number];
 
 export async function readiness(parts: Parts): Promise<Readiness> {
+  let partitions: readonly PartitionView[] | null = null;
+  const actors = async (): Promise<string | null> => {
+    const found = await parts.ownership();
+    partitions = found.partitions;
+    return orphans(found);
+  };
   const checks = await Promise.all([
     check("nats", () => natsCheck(parts)),
-    check("actors", () => actorsCheck(parts)),
+    check("actors", actors, () => shares(partitions ?? []).join("; ")),
     check("projections", () => projectionsCheck(parts)),
   ]);
-  return { ready: checks.every(({ ok }) => ok), checks };
+  const ready = checks.every(({ ok }) => ok);
+  return partitions === null ? { ready, checks } : { ready, checks, partitions };
 }
 
 /** `null` is fine; a sentence says what is wrong. Bounded, since a probe waits for it. */
-async function check(name: string, look: () => Promise<string | null>): Promise<Check> {
+async function check(
+  name: string,
+  look: () => Promise<string | null>,
+  fine: () => string = () => "ok",
+): Promise<Check> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(() => resolve(`no answer in ${patience_ms} ms`), patience_ms);
   });
   try {
     const problem = await Promise.race([look(), late]);
-    return { name, ok: problem === null, detail: problem ?? "ok" };
+    return { name, ok: problem === null, detail: problem ?? fine() };
   } catch (error) {
     return { name, ok: false, detail: error instanceof Error ? error.message : String(error) };
   } finally {
@@ -52,14 +63,56 @@ async function natsCheck({ log }: Parts): Promise<string | null> {
   return null;
 }
 
-async function actorsCheck({ streams, partitions, queue }: Parts): Promise<string | null> {
-  if (queue?.owned().length === partitions) return null;
-  // Whoever is there shares all partitions out.
-  const workers = await presentWorkers(streams);
-  if (workers.length === 0) return "no worker is there";
-  return queue !== null && workers.length === 1 && queue.owned().length === 0
-    ? "this worker owns no partition yet"
-    : null;
+/** Which partitions nobody serves, and why; null when there are none. */
+export function orphans({ partitions }: Ownership): string | null {
+  if (partitions.length === 0) return "the command queue is not set up";
+  const reasons = Map.groupBy(partitions.filter(orphaned), ({ why }) => why);
+  const found = [...reasons].map(([why, of]) => {
+    const named = partitionRanges(of.map(({ partition }) => partition));
+    const some = of.length === 1 ? `partition ${named} is` : `partitions ${named} are`;
+    const which = of.length === partitions.length ? "all partitions are" : some;
+    return `${which} orphaned: ${why ?? "nobody knows why"}`;
+  });
+  return found.length === 0 ? null : found.join("; ");
+}
+
+/** Whose the partitions are, one for each worker and state; `called` names a worker. */
+export function shares(
+  partitions: readonly PartitionView[],
+  called: (worker: string) => string = (worker) => worker,
+): string[] {
+  const groups = Map.groupBy(partitions, ({ state, worker, why }) => {
+    if (state === "owned") return `owned by ${called(worker ?? "")}`;
+    if (state === "free") return `free, next ${worker === null ? "anybody's" : called(worker)}`;
+    return why === null ? state : `${state}: ${why}`;
+  });
+  return [...groups].map(
+    ([how, of]) => `${partitionRanges(of.map(({ partition }) => partition))} ${how}`,
+  );
+}
+
+/** Looks again when the last look is this old; sooner when something was wrong. */
+const fresh_ms = 2_000;
+const doubtful_ms = 250;
+
+/** One look for all who ask at once, kept for a while: probes of many balancers cost one. */
+export function keptLook(look: () => Promise<Ownership>, clock: Clock): () => Promise<Ownership> {
+  let kept: Promise<Ownership> | null = null;
+  let until_ms = 0;
+  return () => {
+    if (kept !== null && clock.now() < until_ms) return kept;
+    const looking = look();
+    kept = looking;
+    until_ms = Number.POSITIVE_INFINITY;
+    const keep = (ms: number): void => {
+      if (kept === looking) until_ms = clock.now() + ms;
+    };
+    looking.then(
+      (found) => keep(orphans(found) === null ? fresh_ms : doubtful_ms),
+      () => keep(doubtful_ms),
+    );
+    return looking;
+  };
 }
 
 async function projectionsCheck({ runner, queries, log }: Parts): Promise<string | null> {

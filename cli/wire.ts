@@ -2,6 +2,7 @@
  * The only file that knows every room: it gives each the ports that it asks for, starts the roles of
  * this process, and stops them in order: no new turn, then the sockets, then what runs, then the rest.
  */
+import { hostname } from "node:os";
 import { createHost } from "../actors/host.ts";
 import type { Ports } from "../actors/ports.ts";
 import { startGateway } from "../gateway/server.ts";
@@ -20,8 +21,9 @@ import { ensureConsumers } from "../streams/consumers.ts";
 import { holdLeases } from "../streams/leases.ts";
 import { dropLetters } from "../streams/letters.ts";
 import { openLog } from "../streams/log.ts";
+import { readOwnership } from "../streams/ownership.ts";
 import { announcePosition, followPositions } from "../streams/positions.ts";
-import { type CommandQueue, consumeCommands } from "../streams/queue.ts";
+import { consumeCommands } from "../streams/queue.ts";
 import { readCommits } from "../streams/reader.ts";
 import { replyPort } from "../streams/replies.ts";
 import { openSnapshots } from "../streams/snapshots.ts";
@@ -34,7 +36,7 @@ import { joinWorkers } from "../streams/workers.ts";
 import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
 import { checkHead, keepHead } from "./head-file.ts";
-import { readiness } from "./readiness.ts";
+import { keptLook, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
 import { webAssets } from "./web-assets.ts";
 
@@ -93,12 +95,14 @@ export async function startSystem(
       ends.push(() => runner?.stop());
     }
 
-    let queue: CommandQueue | null = null;
     let drain = (): Promise<void> => Promise.resolve();
     if (wanted.has("actors")) {
       // A turn begins with the model that was wished for, so the list of models comes first.
       await listed;
-      const workers = await joinWorkers(streams, { id: ids(), clock });
+      const workers = await joinWorkers(streams, {
+        ...{ id: ids(), clock },
+        where: `${hostname()} ${process.pid}`,
+      });
       ends.push(() => workers.leave());
       const asking = openAsking(streams, { id: workers.id, clock });
       ends.push(() => asking.stop());
@@ -124,7 +128,6 @@ export async function startSystem(
         worker: workers,
         inbox: host,
       });
-      queue = pulling;
       let drained: Promise<void> | null = null;
       drain = () => (drained ??= host.drain(limits.drain_ms - gateway_ms));
       ends.push(() => pulling.stop());
@@ -133,8 +136,8 @@ export async function startSystem(
 
     const queries = openQueries(database, (call) => followPositions(streams, call));
     ends.push(() => queries.stop());
-    const checks = (): Promise<Readiness> =>
-      readiness({ streams, partitions, queue, runner, queries, log });
+    const ownership = keptLook(() => readOwnership(streams), clock);
+    const checks = (): Promise<Readiness> => readiness({ ownership, runner, queries, log });
 
     let url: string | null = null;
     if (wanted.has("gateway")) {

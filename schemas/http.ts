@@ -7,6 +7,7 @@ import { publicCommands } from "./commands.ts";
 import type { ErrorCode } from "./errors.ts";
 import { Overlap, Usage } from "./events.ts";
 import { IsoTime, UserId, Uuid } from "./ids.ts";
+import type { PartitionView } from "./ownership.ts";
 import { check } from "./validate.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -110,6 +111,8 @@ export interface Readiness {
     readonly ok: boolean;
     readonly detail: string;
   }[];
+  /** How the partitions of the command queue stand, when that is known. */
+  readonly partitions?: readonly PartitionView[];
 }
 
 /** What the page of an embedded installation gets from `POST /api/v1/auth/local`, on loopback only. */

@@ -13,6 +13,8 @@ import { commands_stream } from "./topology.ts";
 /** What makes handles good: all those that came under it die with it. */
 export interface Pin {
   readonly partition: number;
+  /** What the server calls it; "" when it did not say. */
+  readonly id: string;
   ours: boolean;
 }
 
@@ -21,6 +23,8 @@ export interface Lane {
   pinned(): boolean;
   /** Since when; null while they do not. */
   pinned_since_ms(): number | null;
+  /** What the server calls the pin that we hold; null while we hold none. */
+  pinned_as(): string | null;
   /** The pin is gone: every handle dies at once, and `onLost` is called if there was any. */
   lose(): void;
   /** Drops what is on its way to us, and pulls anew. */
@@ -34,6 +38,8 @@ export interface Lane {
 /** Messages that may be on their way to us beside those that the host holds. */
 const pulled_max = 256;
 const restart_ms = 500;
+/** Names the pin under which the server gives a message. */
+const pin_header = "Nats-Pin-Id";
 
 /** Starts to pull; goes on after every failure until it is stopped. */
 export function pullPartition(parts: {
@@ -77,7 +83,7 @@ export function pullPartition(parts: {
         // Without it every missed heartbeat would ask for the consumer's state.
         bind: true,
         callback(message) {
-          pin ??= { partition, ours: true };
+          pin ??= { partition, id: message.headers?.get(pin_header) ?? "", ours: true };
           since_ms ??= clock.now();
           onMessage(message, pin);
         },
@@ -110,6 +116,7 @@ export function pullPartition(parts: {
   return {
     pinned: () => since_ms !== null,
     pinned_since_ms: () => since_ms,
+    pinned_as: () => (since_ms === null ? null : (pin?.id ?? null)),
     lose,
     restart() {
       messages?.stop();

@@ -149,6 +149,15 @@ export function consumeCommands(options: QueueOptions): CommandQueue {
     }),
   ];
   let cancelTick = tick();
+  worker.announce(
+    () =>
+      new Map(
+        [...lanes].flatMap(([partition, lane]) => {
+          const pin = lane.pinned_as();
+          return pin === null ? [] : [[partition, pin]];
+        }),
+      ),
+  );
   share();
 
   return {

@@ -178,6 +178,12 @@ const bound = (limit: number | undefined): number =>
 const partitionsOf = (config: Partial<StreamConfig>): string =>
   /partition\((\d+),/.exec(config.subject_transform?.dest ?? "")?.[1] ?? "no";
 
+/** How many partitions COMMANDS was made for; 0 when it is not there. */
+export async function storedPartitions(streams: Streams): Promise<number> {
+  const found = await infoOf(streams, commands_stream);
+  return found === null ? 0 : Number(partitionsOf(found.config)) || 0;
+}
+
 /** The update that makes `found` match; null when it does. Throws when that would lose data. */
 export function changeOf(found: StreamInfo, declared: Declared): Partial<StreamConfig> | null {
   const { config, state } = found;

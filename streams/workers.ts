@@ -9,6 +9,8 @@ import { type KV, Kvm } from "@nats-io/kv";
 import { deadline } from "@nats-io/transport-node";
 import type { Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
+import { isWorkerEntry, type WorkerEntry } from "../schemas/ownership.ts";
+import { parseJson } from "../schemas/validate.ts";
 import type { Streams } from "./connection.ts";
 import { unavailable } from "./faults.ts";
 import { workers_bucket } from "./topology.ts";
@@ -25,6 +27,8 @@ export interface Workers {
    * last created. Never true of ourselves.
    */
   gone(worker: string): boolean;
+  /** What our entry says from the next beat on: the pins that we hold, by partition. */
+  announce(pins: () => ReadonlyMap<number, string>): void;
   /** Calls back when `members` changed or a worker may have become gone; the result ends it. */
   changes(call: () => void): () => void;
   /** Takes our entry away, so that others need not wait for its end. */
@@ -38,12 +42,15 @@ const prefix = `$KV.${workers_bucket}.`;
 /** A worker that was not seen for this long is forgotten: nobody asks for it any more. */
 const forgotten_ms = 20 * ttl_ms;
 
-/** Creates our entry; `id` must be new. Throws `AppError("unavailable")`. */
+/**
+ * Creates our entry; `id` must be new, and `where` tells an operator which process it is. Throws
+ * `AppError("unavailable")`.
+ */
 export async function joinWorkers(
   streams: Streams,
-  options: { id: string; clock: Clock },
+  options: { id: string; clock: Clock; where?: string },
 ): Promise<Workers> {
-  const { id, clock } = options;
+  const { id, clock, where = "" } = options;
   const calls = new Set<() => void>();
   /** When an entry of each worker was last seen. */
   const seen = new Map<string, number>();
@@ -51,6 +58,7 @@ export async function joinWorkers(
   let told = "";
   let entry: Entry | null = null;
   let left = false;
+  let pinned: () => ReadonlyMap<number, string> = () => new Map();
   let cancel = (): void => undefined;
 
   const alive = (): boolean => entry !== null && clock.now() - entry.renewed_ms < ttl_ms;
@@ -74,7 +82,8 @@ export async function joinWorkers(
     for (const call of [...calls]) call();
   };
   const beat = async (): Promise<void> => {
-    entry = await renew(kv, id, entry, clock);
+    const said: WorkerEntry = { where, pins: Object.fromEntries(pinned()) };
+    entry = await renew(kv, { id, said: JSON.stringify(said) }, entry, clock);
     const { state } = await deadline(
       streams.jsm.streams.info(stream, { subjects_filter: `${prefix}*` }),
       limits.worker_beat_ms,
@@ -113,6 +122,9 @@ export async function joinWorkers(
     since_ms: () => (alive() ? (entry?.created_ms ?? null) : null),
     members,
     gone,
+    announce(pins) {
+      pinned = pins;
+    },
     changes(call) {
       calls.add(call);
       return () => calls.delete(call);
@@ -138,12 +150,17 @@ interface Entry {
   readonly renewed_ms: number;
 }
 
-async function renew(kv: KV, id: string, entry: Entry | null, clock: Clock): Promise<Entry> {
+async function renew(
+  kv: KV,
+  { id, said }: { readonly id: string; readonly said: string },
+  entry: Entry | null,
+  clock: Clock,
+): Promise<Entry> {
   const now_ms = clock.now();
   const timeout = limits.worker_beat_ms;
   if (entry !== null && now_ms - entry.renewed_ms < ttl_ms) {
     try {
-      const revision = await kv.put(id, "", { previousSeq: entry.revision, timeout });
+      const revision = await kv.put(id, said, { previousSeq: entry.revision, timeout });
       return { ...entry, revision, renewed_ms: now_ms };
     } catch (error) {
       const moved = error instanceof JetStreamApiError && error.code === wrong_last;
@@ -153,19 +170,37 @@ async function renew(kv: KV, id: string, entry: Entry | null, clock: Clock): Pro
       if (there !== null) return { ...entry, revision: there.revision, renewed_ms: now_ms };
     }
   }
-  const revision = await kv.put(id, "", { timeout });
+  const revision = await kv.put(id, said, { timeout });
   return { revision, created_ms: now_ms, renewed_ms: now_ms };
 }
 
-/** Who has an entry now, sorted. Throws `AppError("unavailable")`. */
-export async function presentWorkers(streams: Streams): Promise<string[]> {
+/** A worker that has an entry now. */
+export interface Present {
+  readonly id: string;
+  /** Which process it is, for people; "" when it did not say. */
+  readonly where: string;
+  /** What it calls its own: the server's name of each pin, by partition. */
+  readonly pins: ReadonlyMap<number, string>;
+}
+
+/** Who has an entry now, by id. Throws `AppError("unavailable")`. */
+export async function presentWorkers(streams: Streams): Promise<Present[]> {
+  const { jsm } = streams;
   try {
     const { state } = await streams.tracked(
-      streams.jsm.streams.info(stream, { subjects_filter: `${prefix}*` }),
+      jsm.streams.info(stream, { subjects_filter: `${prefix}*` }),
     );
-    return Object.keys(state.subjects ?? {})
-      .map((subject) => subject.slice(prefix.length))
-      .sort();
+    const subjects = Object.keys(state.subjects ?? {}).sort();
+    return await Promise.all(
+      subjects.map(async (subject) => {
+        const asking = jsm.streams.getMessage(stream, { last_by_subj: subject });
+        const entry = await streams.tracked(asking);
+        const value = parseJson(entry?.string() ?? "");
+        const said = isWorkerEntry(value) ? value : { where: "", pins: {} };
+        const pins = Object.entries(said.pins).map(([at, pin]) => [Number(at), pin] as const);
+        return { id: subject.slice(prefix.length), where: said.where, pins: new Map(pins) };
+      }),
+    );
   } catch (cause) {
     throw unavailable("The list of workers cannot be read", cause);
   }

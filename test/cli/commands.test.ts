@@ -9,6 +9,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { verifyAccessToken } from "../../gateway/access-token.ts";
 import { folderSecret } from "../../cli/data-folder.ts";
 import { liveOwner } from "../../cli/folder-lock.ts";
+import type { Readiness } from "../../schemas/http.ts";
 import { webAssets } from "../../cli/web-assets.ts";
 import { startedAt } from "../../cli/processes.ts";
 import { colloquy, environment, startServe } from "../system/serve.ts";
@@ -129,6 +130,9 @@ test("after SIGTERM, and one more of them, everything that was started is gone",
   const mine = startedAt(served.pid);
   const response = await fetch(`${served.url}/ready`);
   expect(response.status).toBe(200);
+  const { partitions = [] } = (await response.json()) as Readiness; // our own gateway's
+  expect(partitions.map(({ partition }) => partition)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  expect(new Set(partitions.map(({ worker }) => worker)).size).toBe(1);
   const began = performance.now();
   process.kill(served.pid, "SIGTERM");
   expect(await served.end("SIGTERM")).toBe(0);
