@@ -30,11 +30,14 @@ export type Outcome =
   | { readonly ok: false; readonly error: ErrorBody };
 
 interface Flight {
-  readonly key: string;
   readonly actor: string;
+  readonly by: string;
   readonly calls: ((outcome: Outcome) => void)[];
   readonly end: (() => void)[];
 }
+
+/** A command's id is its actor's: elsewhere the same one is another command. */
+const keyOf = (ref: ActorRef, command: string): string => `${refKey(ref)} ${command}`;
 
 export class Commands {
   readonly #flights = new Map<string, Flight>();
@@ -51,13 +54,13 @@ export class Commands {
   /** Sends a command; `settled` is called exactly once, never before this returns. */
   run(request: Request, settled: (outcome: Outcome) => void): void {
     const { ref, id, by } = request;
-    const key = `${refKey(ref)} ${id} ${by.id}`;
-    const same = this.#flights.get(id);
-    if (same?.key === key) {
+    const key = keyOf(ref, id);
+    const same = this.#flights.get(key);
+    if (same?.by === by.id) {
       same.calls.push(settled);
       return;
     }
-    // Replies name only the command: an id that another sender has in flight cannot be told apart.
+    // Whether the other sender may do this says nothing about this one.
     const refusal =
       same !== undefined
         ? errorBody("id_taken")
@@ -68,25 +71,25 @@ export class Commands {
       queueMicrotask(() => settled({ ok: false, error: refusal }));
       return;
     }
-    const flight: Flight = { key, actor: refKey(ref), calls: [settled], end: [] };
-    this.#flights.set(id, flight);
+    const flight: Flight = { actor: refKey(ref), by: by.id, calls: [settled], end: [] };
+    this.#flights.set(key, flight);
     flight.end.push(
-      this.#lanes.onReply(id, (reply) =>
+      this.#lanes.onReply(ref, id, (reply) =>
         this.#settle(
-          id,
+          key,
           reply.ok
             ? { ok: true, revision: reply.revision, sequence: reply.sequence, commit: null }
             : { ok: false, error: reply.error },
         ),
       ),
       this.#clock.after(limits.command_answer_ms, () =>
-        this.#settle(id, { ok: false, error: errorBody("command_unanswered") }),
+        this.#settle(key, { ok: false, error: errorBody("command_unanswered") }),
       ),
     );
     this.#publisher
-      .publish({ ...request, reply: this.#lanes.replySubject(ref.tenant) })
+      .publish({ ...request, reply: this.#lanes.replySubject(ref) })
       .catch((error: unknown) =>
-        this.#settle(id, {
+        this.#settle(key, {
           ok: false,
           error: error instanceof AppError ? error.body() : errorBody("unavailable"),
         }),
@@ -95,10 +98,10 @@ export class Commands {
 
   /** A commit was seen: it answers the command it names. */
   noticed(commit: Commit): void {
-    const flight = this.#flights.get(commit.command);
-    if (flight === undefined || flight.actor !== refKey(commit.ref)) return;
+    const key = keyOf(commit.ref, commit.command);
+    if (!this.#flights.has(key)) return;
     const { sequence } = commit;
-    this.#settle(commit.command, { ok: true, revision: lastRevision(commit), sequence, commit });
+    this.#settle(key, { ok: true, revision: lastRevision(commit), sequence, commit });
   }
 
   /** Calls when no command of this actor is in flight here; at once when none is. */
@@ -116,10 +119,10 @@ export class Commands {
     return this.#flights.size;
   }
 
-  #settle(id: string, outcome: Outcome): void {
-    const flight = this.#flights.get(id);
+  #settle(key: string, outcome: Outcome): void {
+    const flight = this.#flights.get(key);
     if (flight === undefined) return;
-    this.#flights.delete(id);
+    this.#flights.delete(key);
     for (const end of flight.end) end();
     for (const call of flight.calls) call(outcome);
   }

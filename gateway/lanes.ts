@@ -25,8 +25,8 @@ export interface Lanes {
   tokens(ref: ActorRef, call: (frame: TokenFrame) => void): Following;
   /** What memory still holds of an attempt behind `after`, sorted, maybe with gaps. */
   replay(ref: ActorRef, turn: string, attempt: number, after: number): Promise<TokenFrame[]>;
-  replySubject(tenant: string): string;
-  onReply(command: string, call: (reply: Reply) => void): () => void;
+  replySubject(ref: ActorRef): string;
+  onReply(ref: ActorRef, command: string, call: (reply: Reply) => void): () => void;
   /** Calls when the connection is back and the lanes may have lost something. */
   reconnected(call: () => void): () => void;
   stop(): void;
@@ -46,8 +46,8 @@ export function openLanes(streams: Streams, vault: Vault, inbox: string): Lanes 
     tenant: (tenant, call) => followTenant(streams, vault, tenant, call),
     tokens: (ref, call) => followTokens(streams, ref, call),
     replay: (ref, turn, attempt, after) => replayTokens(streams, ref, turn, attempt, after),
-    replySubject: (tenant) => replies.subject(tenant),
-    onReply: (command, call) => replies.on(command, call),
+    replySubject: (ref) => replies.actorSubject(ref),
+    onReply: (ref, command, call) => replies.on(command, call, replies.actorSubject(ref)),
     reconnected(call) {
       calls.add(call);
       return () => calls.delete(call);

@@ -103,9 +103,15 @@ export function deadFilter(of: ActorRef | string | null): string {
   return `dead.*.${of}.*.*`;
 }
 
-/** Where a gateway takes replies: it subscribes `reply.*.<inbox>` and asks for `reply.<tenant>.<inbox>`. */
-export const replyInbox = (inbox: string): string => `reply.*.${inbox}`;
+/** Where a gateway takes replies: those to `reply.<tenant>.<inbox>`, and behind it one token more. */
+export const replyInboxes = (inbox: string): readonly string[] => [
+  `reply.*.${inbox}`,
+  `reply.*.${inbox}.*`,
+];
 export const replySubject = (tenant: string, inbox: string): string => `reply.${tenant}.${inbox}`;
+/** A reply names only its command, whose id is unique to its actor: its subject names the actor. */
+export const actorReplySubject = (ref: ActorRef, inbox: string): string =>
+  `${replySubject(ref.tenant, inbox)}.${ref.id}`;
 /** Whether a reply may go to `subject` for a command of `tenant`. */
 export const mayReplyTo = (tenant: string, subject: string): boolean =>
   subject.length <= 256 &&

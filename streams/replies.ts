@@ -2,8 +2,10 @@
  * Replies to commands: `reply.<tenant>.<inbox>`, core NATS and best effort. One that is lost is
  * made good by the live lane, where the commit names its command.
  */
+import type { Msg } from "@nats-io/transport-node";
 import { isReply, type Reply } from "../schemas/commands.ts";
-import { replyInbox, replySubject } from "../schemas/subjects.ts";
+import type { ActorRef } from "../schemas/ids.ts";
+import { actorReplySubject, replyInboxes, replySubject } from "../schemas/subjects.ts";
 import { parseJson } from "../schemas/validate.ts";
 import type { Streams } from "./connection.ts";
 import { follow } from "./following.ts";
@@ -11,31 +13,45 @@ import { follow } from "./following.ts";
 export interface Replies {
   /** What a command of this tenant names as its reply subject. */
   subject(tenant: string): string;
-  /** Calls back for every reply to the command; the result ends it. */
-  on(command: string, call: (reply: Reply) => void): () => void;
+  /** The same for a command to this actor: another's command may have the same id (I10). */
+  actorSubject(ref: ActorRef): string;
+  /** Calls back for every reply to the command, or those to `at` alone; the result ends it. */
+  on(command: string, call: (reply: Reply) => void, at?: string): () => void;
   stop(): void;
 }
 
-/** One subscription for all replies of a gateway; `inbox` is its own name, unguessable. */
+interface Waiting {
+  readonly call: (reply: Reply) => void;
+  readonly at: string | undefined;
+}
+
+/** One place for all replies of a gateway; `inbox` is its own name, unguessable. */
 export function openReplies(streams: Streams, inbox: string): Replies {
   if (!/^[A-Za-z0-9_-]+$/.test(inbox)) throw new TypeError("an inbox is one token");
-  const calls = new Map<string, Set<(reply: Reply) => void>>();
-  const following = follow(streams, replyInbox(inbox), ({ data }) => {
+  const calls = new Map<string, Set<Waiting>>();
+  const heard = ({ data, subject }: Msg): void => {
     const value = parseJson(Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString());
     if (!isReply(value)) return;
-    for (const call of calls.get(value.command) ?? []) call(value);
-  });
+    for (const { call, at } of calls.get(value.command) ?? []) {
+      if (at === undefined || at === subject) call(value);
+    }
+  };
+  const followings = replyInboxes(inbox).map((subject) => follow(streams, subject, heard));
   return {
     subject: (tenant) => replySubject(tenant, inbox),
-    on(command, call) {
+    actorSubject: (ref) => actorReplySubject(ref, inbox),
+    on(command, call, at) {
       const waiting = calls.get(command) ?? new Set();
-      calls.set(command, waiting.add(call));
+      const mine: Waiting = { call, at };
+      calls.set(command, waiting.add(mine));
       return () => {
-        waiting.delete(call);
+        waiting.delete(mine);
         if (waiting.size === 0 && calls.get(command) === waiting) calls.delete(command);
       };
     },
-    stop: () => following.stop(),
+    stop() {
+      for (const following of followings) following.stop();
+    },
   };
 }
 
