@@ -81,7 +81,7 @@ export function createLanes(parts: {
       // The parts of a connection and of a message that a handle uses.
       { streams: streams as object as Streams, clock, burials: new Set(), report },
       { message: raw as object as JsMsg, pin, at_ms: clock.now() },
-      ref,
+      message,
     );
     return {
       ...{ ...handle, ref, id, command, by, traceparent: null, reply: String(sequence) },
@@ -97,7 +97,7 @@ export function createLanes(parts: {
         if (clock.now() - sent_ms >= limits.ack_wait_ms) return loseAll();
         const lane = lanes.get(partition) ?? released.get(partition);
         if (lane === undefined) return;
-        const pin = (lane.pin ??= { partition, ours: true });
+        const pin = (lane.pin ??= { partition, id: "", ours: true });
         lane.since_ms ??= clock.now();
         inbox.deliver(messages.map((message, at) => deliveryOf(message, deliveries[at] ?? 1, pin)));
       });
