@@ -45,8 +45,12 @@ async function letters(): Promise<Letter[]> {
   for await (const { letter } of readLetters(world.system.streams, null)) found.push(letter);
   return found;
 }
-const waiting = async (): Promise<number> =>
-  (await world.system.streams.jsm.streams.info("COMMANDS")).state.messages;
+/** Commands that are not done; timers that are set lie in the same stream. */
+const waiting = async (): Promise<number> => {
+  const filter = { subjects_filter: "cmd.>" };
+  const { state } = await world.system.streams.jsm.streams.info("COMMANDS", filter);
+  return Object.keys(state.subjects ?? {}).length;
+};
 /** Sent again by an operator, who waits for the answer. */
 const again = (letter: Letter) =>
   resend(world.system.streams, letter, { inbox: systemIds(), wait_ms: limits.command_answer_ms });
