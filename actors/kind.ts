@@ -58,6 +58,8 @@ export interface Instance {
    */
   decide(command: NamedCommand, asking: Asking): Promise<Answer>;
   thaw(): void;
+  /** Whether somebody may know what came of an earlier command; to others it does not exist (I10). */
+  tells(by: By): boolean;
   /** Whether the message of a command is held open, and for which kind of turn. */
   leaseOf(command: string): "running" | "queued" | "none";
   running(): Running | null;

@@ -94,7 +94,10 @@ export class Line {
       if (tries > 0) await this.pause(limits.append_backoff_ms[tries] ?? 0);
       const loaded = await this.#load();
       const known = loaded.commits.get(id);
-      if (known !== undefined) return { is: "repeat", at: known };
+      if (known !== undefined) {
+        if (loaded.instance.tells(by)) return { is: "repeat", at: known };
+        return { is: "refused", error: new AppError("not_found") };
+      }
       const full = loaded.commits.size >= limits.commits_per_actor_max;
       const at = new Date(this.#ports.clock.now()).toISOString();
       const asking = { id, by, full, at, overloaded: order.overloaded(), busy: order.busy() };

@@ -25,7 +25,7 @@ import {
   type Mailboxes,
 } from "../kind.ts";
 import type { Ports } from "../ports.ts";
-import { decide } from "./decide.ts";
+import { decide, mayAct } from "./decide.ts";
 import type { Conversation, DecisionContext, Progress } from "./decision.ts";
 import { startErase } from "./erase.ts";
 import { type Run, startRun } from "./effects.ts";
@@ -173,6 +173,7 @@ function createInstance(
     thaw() {
       current()?.thaw();
     },
+    tells: (by) => mayAct(actor.getSnapshot().context.owner, by),
     leaseOf(command) {
       const { context } = actor.getSnapshot();
       if (context.deletedBy === command && !erased.has(key)) return "running";
