@@ -66,7 +66,8 @@ const reportNames: ReadonlySet<string> = new Set<NamedReport["name"]>([
 const isReport = (command: NamedCommand): command is NamedReport => reportNames.has(command.name);
 
 /** A user acts on what is theirs; an integration acts for its whole tenant. */
-export const mayAct = (owner: string | null, by: By): boolean => by.type !== "user" || by.id === owner;
+export const mayAct = (owner: string | null, by: By): boolean =>
+  by.type !== "user" || by.id === owner;
 
 function decideAbsent(
   conversation: Conversation,
