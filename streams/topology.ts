@@ -51,6 +51,8 @@ export function topology(partitions: number, replicas: 1 | 3): readonly Declared
       subject_transform: commandTransform(partitions),
       storage: "file",
       retention: "workqueue",
+      // A full one refuses, whoever limits it: the default would drop what was acknowledged (I1).
+      discard: "new",
       allow_msg_schedules: true,
       duplicate_window: nanos(no_window_ms),
       max_msg_size: limits.command_bytes_max + command_headers_bytes_max,
@@ -125,23 +127,38 @@ export async function provision(
   const table = topology(options.partitions, options.replicas);
   for (const declared of table) await ensure(streams, declared);
   const forgotten = table.filter(({ storage }) => storage === "memory");
+  const making = new Set<Declared>();
+  /** Until it is there: a server that is back may still not answer, without the link being lost. */
+  const make = async (declared: Declared): Promise<void> => {
+    if (making.has(declared)) return;
+    making.add(declared);
+    while (!streams.nc.isClosed()) {
+      const made = await ensure(streams, declared).then(
+        () => true,
+        () => false,
+      );
+      if (made) break;
+      await new Promise((resolve) => setTimeout(resolve, again_ms));
+    }
+    making.delete(declared);
+  };
   streams.onLink((up) => {
-    if (!up) return;
-    // A failure here means that the link broke again, and then this runs again.
-    for (const declared of forgotten) ensure(streams, declared).catch(() => undefined);
+    if (up) for (const declared of forgotten) void make(declared);
   });
 }
+/** Between two tries to make a stream that a server has forgotten. */
+const again_ms = 500;
 
 async function ensure(streams: Streams, declared: Declared): Promise<void> {
   const { jsm } = streams;
   const found = await infoOf(streams, declared.name);
   try {
     if (found === null) {
-      await jsm.streams.add(declared);
+      await streams.tracked(jsm.streams.add(declared));
       return;
     }
     const change = changeOf(found, declared);
-    if (change !== null) await jsm.streams.update(declared.name, change);
+    if (change !== null) await streams.tracked(jsm.streams.update(declared.name, change));
   } catch (cause) {
     // Somebody else may have made it in the same moment; then it must match, or we say why not.
     const now = cause instanceof AppError ? null : await infoOf(streams, declared.name);
@@ -152,7 +169,7 @@ async function ensure(streams: Streams, declared: Declared): Promise<void> {
 
 async function infoOf(streams: Streams, name: string): Promise<StreamInfo | null> {
   try {
-    return await streams.jsm.streams.info(name);
+    return await streams.tracked(streams.jsm.streams.info(name));
   } catch (cause) {
     if (cause instanceof Error && cause.message === "stream not found") return null;
     throw unavailable(`The stream ${name} could not be looked up`, cause);
