@@ -38,6 +38,8 @@ export class LinkLost extends Error {
   }
 }
 
+/** Pongs are sent by the server's network loop: neither its disk nor its load delays them. */
+const ping_ms = 3_000;
 /** What a close may take before the socket is dropped. */
 const close_ms = 1_000;
 
@@ -64,7 +66,8 @@ export async function connectStreams(options: {
     reconnectJitter: 50,
     reconnectJitterTLS: 100,
     timeout: limits.append_timeout_ms,
-    pingInterval: 10_000,
+    // A node that is suspended, or a way that swallows everything, is left after two lost pings.
+    pingInterval: ping_ms,
     maxPingOut: 2,
     ...(user === undefined ? {} : { user, pass: pass ?? "" }),
   };
