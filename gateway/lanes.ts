@@ -8,6 +8,7 @@ import type { Reply } from "../schemas/commands.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import type { TokenFrame } from "../schemas/tokens.ts";
 import type { Streams } from "../streams/connection.ts";
+import { DamagedCommit } from "../streams/faults.ts";
 import { followCommits, followTenant } from "../streams/live.ts";
 import { openReplies } from "../streams/replies.ts";
 import { followTokens, replayTokens } from "../streams/tokens.ts";
@@ -20,7 +21,8 @@ export interface Following {
 }
 
 export interface Lanes {
-  commits(ref: ActorRef, call: (commit: Commit) => void): Following;
+  /** `missed`: a commit came and could not be handed on, but the log has it to read. */
+  commits(ref: ActorRef, call: (commit: Commit) => void, missed: () => void): Following;
   tenant(tenant: string, call: (commit: Commit) => void): Following;
   tokens(ref: ActorRef, call: (frame: TokenFrame) => void): Following;
   /** What memory still holds of an attempt behind `after`, sorted, maybe with gaps. */
@@ -42,7 +44,11 @@ export function openLanes(streams: Streams, vault: Vault, inbox: string): Lanes 
   };
   void listen();
   return {
-    commits: (ref, call) => followCommits(streams, vault, ref, call),
+    commits: (ref, call, missed) =>
+      followCommits(streams, vault, ref, call, (problem) => {
+        // A damaged one is no better in the log.
+        if (!(problem instanceof DamagedCommit)) missed();
+      }),
     tenant: (tenant, call) => followTenant(streams, vault, tenant, call),
     tokens: (ref, call) => followTokens(streams, ref, call),
     replay: (ref, turn, attempt, after) => replayTokens(streams, ref, turn, attempt, after),

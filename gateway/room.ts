@@ -37,6 +37,8 @@ export interface RoomParts {
 const encoder = new TextEncoder();
 /** Waits before what is missing is looked for again; the last one repeats. */
 const retry_ms = [5, 20, 100, 500, 2_000] as const;
+/** A turn that runs, or a commit that was acknowledged, and nothing came for so long: the log is read. */
+const doubt_ms = 5_000;
 
 export class Room {
   readonly ref: ActorRef;
@@ -56,6 +58,10 @@ export class Room {
   #stale = false;
   #retries = 0;
   #moved: (() => void)[] = [];
+  /** The highest revision that a worker has acknowledged to this gateway. */
+  #expected = 0;
+  #movements = 0;
+  #doubting: (() => void) | null = null;
 
   constructor(ref: ActorRef, parts: RoomParts) {
     this.ref = ref;
@@ -93,6 +99,12 @@ export class Room {
     return new Promise((resolve) => this.#moved.push(resolve));
   }
 
+  /** A commit is known to be in the log up to `revision`: one that does not come is looked for. */
+  expect(revision: number): void {
+    this.#expected = Math.max(this.#expected, revision);
+    this.#doubt();
+  }
+
   /** Commits behind `base`, from the log. */
   read(base: Head): AsyncIterable<Commit> {
     return this.#parts.log.read(this.ref, base);
@@ -100,6 +112,7 @@ export class Room {
 
   close(): void {
     this.#closed = true;
+    this.#doubting?.();
     for (const stop of this.#stops.splice(0)) stop();
     this.#wake();
   }
@@ -107,7 +120,11 @@ export class Room {
   /** Follow first, then read: what is stored in between comes by both ways, and counts once. */
   async #open(): Promise<void> {
     const { lanes } = this.#parts;
-    const commits = lanes.commits(this.ref, (commit) => this.#commit(commit));
+    const commits = lanes.commits(
+      this.ref,
+      (commit) => this.#commit(commit),
+      () => this.#refill(),
+    );
     const tokens = lanes.tokens(this.ref, (frame) => {
       this.#head.frame(frame);
       this.#pump();
@@ -161,6 +178,23 @@ export class Room {
       }
       if (this.#head.need() !== null) void this.#fill();
       else this.#retries = 0;
+      this.#doubt();
+    });
+  }
+
+  /**
+   * The last commit of a turn has none behind it that would show it missing, and it is lost when
+   * the server that stores it dies before it tells of it. So silence where something must come is
+   * doubted: one read of the log ends it.
+   */
+  #doubt(): void {
+    const due = this.#head.turn !== null || this.#head.head.revision < this.#expected;
+    if (!due || this.#closed || this.#doubting !== null) return;
+    const before = this.#movements;
+    this.#doubting = this.#parts.clock.after(doubt_ms, () => {
+      this.#doubting = null;
+      if (this.#movements === before) this.#refill();
+      this.#doubt();
     });
   }
 
@@ -170,6 +204,7 @@ export class Room {
 
   #collect(): Outgoing[] {
     return this.#head.take().map((frame) => {
+      this.#movements++;
       this.#position = advance(this.#position, frame);
       this.#keep(frame);
       return { bytes: encoder.encode(JSON.stringify(frame)), after: this.#position };

@@ -93,8 +93,11 @@ export async function command(
   }
   const by = { type: "user" as const, id: who.user };
   service.commands.run({ ...request, by, traceparent }, (outcome) => {
+    if (outcome.ok) {
+      service.sequences.saw(ref, outcome.sequence);
+      lease.room.expect(outcome.revision);
+    }
     lease.release();
-    if (outcome.ok) service.sequences.saw(ref, outcome.sequence);
     settled(outcome);
   });
 }

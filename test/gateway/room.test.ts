@@ -29,12 +29,18 @@ class World {
   readonly room: Room;
   #commit: (commit: Commit) => void = () => {};
   #frame: (frame: TokenFrame) => void = () => {};
+  /** The lane of commits has failed to hand one on. */
+  miss: () => void = () => {};
   keepsFrames = true;
 
-  constructor() {
+  constructor(time = clock) {
     const following = { ready: Promise.resolve(), stop: () => {} };
     const lanes: Pick<Lanes, "commits" | "tokens" | "replay" | "reconnected"> = {
-      commits: (_ref, call) => ((this.#commit = call), following),
+      commits: (_ref, call, missed) => {
+        this.#commit = call;
+        this.miss = missed;
+        return following;
+      },
       tokens: (_ref, call) => ((this.#frame = call), following),
       replay: async (_ref, turn, attempt, after) =>
         framesOf(this.keepsFrames ? this.stored : []).filter(
@@ -48,7 +54,7 @@ class World {
         for (const commit of commitsOf(stored)) if (commit.revision > after.revision) yield commit;
       },
     };
-    this.room = new Room(ref, { lanes, log, clock, report: () => {}, noticed: () => {} });
+    this.room = new Room(ref, { lanes, log, clock: time, report: () => {}, noticed: () => {} });
   }
 
   happen(item: Item, seen: boolean): void {
@@ -132,14 +138,14 @@ describe("a room and its subscriptions", () => {
             if (roll() > 6) await turns();
             if (roll() > 7) drain();
           }
-          // The last commit always arrives; with it, everything that is missing is noticed.
+          // Even the last commit may be lost; that it was acknowledged is enough to look for it.
           const last = items.at(-1);
           const end =
             (last !== undefined &&
               "commit" in last &&
               last.commit.revision + last.commit.events.length - 1) ||
             0;
-          if (last !== undefined) live.happen(last, true);
+          live.room.expect(end);
           enter();
           for (
             let n = 0;
@@ -166,5 +172,39 @@ describe("a room and its subscriptions", () => {
       ),
       { numRuns: 150 },
     );
+  });
+
+  /** A turn whose end no lane tells of. */
+  async function unseenEnd(live: World, happened: () => void): Promise<void> {
+    const of = [{ attempts: [["Hel", "lo"]], checkpointEvery: 9, end: "completed" as const }];
+    const items = script("acme", id, of);
+    const socket = new SlowSocket(1_000);
+    new Subscription(live.room, socket, () => undefined).begin(start, null);
+    const [ending] = items.slice(-1);
+    if (ending === undefined || !("commit" in ending)) throw new Error("no ending");
+    for (const item of items.slice(0, -1)) live.happen(item, true);
+    await turns();
+    live.happen(ending, false);
+    happened();
+    const { revision, events } = ending.commit;
+    for (let n = 0; n < 50; n++) await turns();
+    expect(socket.transcript).toMatchObject({
+      revision: revision + events.length - 1,
+      owed: null,
+    });
+    live.room.close();
+  }
+
+  test("I6: the end of a turn is found although the server died before it told of it", () =>
+    unseenEnd(new World(), () => undefined));
+
+  test("I6: a commit that came, but could not be opened then, is read from the log", () => {
+    // Nobody waits long enough to doubt.
+    const short: Clock = {
+      ...clock,
+      after: (ms, call) => (ms < 5_000 ? clock.after(ms, call) : () => undefined),
+    };
+    const live = new World(short);
+    return unseenEnd(live, () => live.miss());
   });
 });
