@@ -57,7 +57,7 @@ const again = (letter: Letter) =>
 
 test("I1: a command that always fails is dead after four deliveries with growing waits, and its sender is told", async () => {
   const { asked, around, cursed } = failing(broken);
-  const worker = await world.worker(around);
+  const worker = await world.worker({ log: around });
   const [talk, other] = [await world.talk(), await world.talk()];
   const id = systemIds();
   cursed.add(id);
@@ -94,7 +94,7 @@ test("I1: a command that always fails is dead after four deliveries with growing
 
 test("I2: sent again it takes effect once, under its own id and by its own sender", async () => {
   const { around, cursed } = failing(broken);
-  await world.worker(around);
+  await world.worker({ log: around });
   const talk = await world.talk();
   const id = systemIds();
   cursed.add(id);
@@ -120,7 +120,7 @@ test("I2: sent again it takes effect once, under its own id and by its own sende
 
 test("I1: one that fails again after it was sent again lies there again, once", async () => {
   const { asked, around, cursed } = failing(broken);
-  await world.worker(around);
+  await world.worker({ log: around });
   const talk = await world.talk();
   const id = systemIds();
   cursed.add(id);
@@ -138,14 +138,14 @@ test("I1: one that fails again after it was sent again lies there again, once", 
 
 test("I1: deliveries are counted across owners", async () => {
   const { asked, around, cursed } = failing(broken);
-  const first = await world.worker(around);
+  const first = await world.worker({ log: around });
   const talk = await world.talk();
   const id = systemIds();
   cursed.add(id);
   const dying = talk.command("send", { text: "from hand to hand" }, id);
   await expect.poll(() => asked.get(id)?.length).toBe(2);
   await first.crash();
-  await world.worker(around);
+  await world.worker({ log: around });
   expect(await dying).toMatchObject({ ok: false, error: { code: "command_dead" } });
   // One that was on its way to the dead worker counts, too.
   expect(asked.get(id)?.length).toBeLessThanOrEqual(limits.deliveries_max);
@@ -156,7 +156,7 @@ test("I1: deliveries are counted across owners", async () => {
 test("I1: a log that is away for long kills nothing: commands wait in their place, in their order", async () => {
   let away = true;
   const { asked, around, cursed } = failing(() => (away ? new AppError("unavailable") : null));
-  const worker = await world.worker(around);
+  const worker = await world.worker({ log: around });
   const talk = await world.talk();
   const id = systemIds();
   cursed.add(id);

@@ -21,7 +21,15 @@ import { textPort } from "../../streams/texts.ts";
 import { openTimers } from "../../streams/timers.ts";
 import { followTokens, tokenPort } from "../../streams/tokens.ts";
 import { joinWorkers, type Workers } from "../../streams/workers.ts";
-import { all, newRef, partitions, secret, startSystem, type System } from "../streams/system.ts";
+import {
+  all,
+  newRef,
+  partitions,
+  secret,
+  type Server,
+  startSystem,
+  type System,
+} from "../streams/system.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
 
 export interface Worker {
@@ -39,10 +47,13 @@ export interface Worker {
 }
 
 export interface World {
-  readonly system: System;
+  readonly system: System<Server>;
   readonly provider: ModelServer;
-  /** `log` stands in front of the worker's own log, to fail where a test says. */
-  worker(log?: (own: LogPort) => LogPort): Promise<Worker>;
+  /**
+   * One more, maybe by another way to the same server; `log` stands in front of its own log, to fail
+   * where a test says.
+   */
+  worker(options?: { url?: string; log?: (own: LogPort) => LogPort }): Promise<Worker>;
   /** Somebody who talks to one conversation, a new one when none is named. */
   talk(options?: { ref?: ActorRef; user?: string }): Promise<Talk>;
   /** Resolves when the server has stored the actor's next snapshot. */
@@ -70,14 +81,15 @@ export interface Talk {
 
 const snapshotSubject = (ref: ActorRef): string => `$KV.SNAPSHOTS.${kvKey(ref)}`;
 
-export async function startWorld(): Promise<World> {
-  const system = await startSystem();
+/** On a system that is there, or on a new server; `stop` stops it, too. */
+export async function startWorld(given?: System<Server>): Promise<World> {
+  const system: System<Server> = given ?? (await startSystem());
   await ensureConsumers(system.streams, partitions);
   const provider = await startModelServer({ tokens: 5 });
   const ends: (() => Promise<void>)[] = [];
 
-  const worker: World["worker"] = async (around = (own) => own) => {
-    const { streams, vault, log } = await system.client();
+  const worker: World["worker"] = async ({ url, log: around = (own) => own } = {}) => {
+    const { streams, vault, log } = await system.client(url);
     const models: ModelRegistry = createModels({
       openai: { apiKey: "test", baseUrl: provider.url, model: "scripted" },
       clock: systemClock,

@@ -17,7 +17,7 @@ import { announcePosition, followPositions } from "../../streams/positions.ts";
 import { readCommits } from "../../streams/reader.ts";
 import { startWorld, type World } from "../actors/worker.ts";
 import { dialects } from "../projections/databases.ts";
-import { secret } from "../streams/system.ts";
+import { secret, type Server, type System } from "../streams/system.ts";
 import { type Foreign, openForeign } from "./foreign.ts";
 
 export interface Running {
@@ -38,8 +38,8 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-/** Starts everything; whoever asks for it stops it. */
-export async function startRunning(): Promise<Running> {
+/** Starts everything, maybe on a system that is there; whoever asks for it stops it. */
+export async function startRunning(given?: System<Server>): Promise<Running> {
   const ends: (() => Promise<void> | void)[] = [];
   const problems: string[] = [];
   const report: GatewayPorts["report"] = ({ what, error }) => {
@@ -47,7 +47,7 @@ export async function startRunning(): Promise<Running> {
   };
   const dialect = dialects.findLast(({ missing }) => !missing);
   if (dialect === undefined) throw new Error("no database");
-  const [world, served] = await Promise.all([startWorld(), dialect.start()]);
+  const [world, served] = await Promise.all([startWorld(given), dialect.start()]);
   ends.push(
     () => world.stop(),
     () => served.stop(),

@@ -20,10 +20,16 @@ export interface Client {
   readonly log: Log;
 }
 
-export interface System extends Client {
-  readonly server: Running;
-  /** Another process's view. */
-  client(): Promise<Client>;
+/** What the system runs on. */
+export interface Server {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export interface System<S extends Server = Running> extends Client {
+  readonly server: S;
+  /** Another process's view, maybe by another way to the same server. */
+  client(url?: string): Promise<Client>;
   stop(): Promise<void>;
 }
 
@@ -33,18 +39,25 @@ export async function connectClient(url: string): Promise<Client> {
   return { streams, vault, log: openLog(streams, vault) };
 }
 
-export async function startSystem(server?: Running): Promise<System> {
-  const running = server ?? (await startNats());
+export async function startSystem(): Promise<System> {
+  return startSystemOn(await startNats(), 1);
+}
+
+/** On a server or a cluster that is there; `stop` stops it, too. */
+export async function startSystemOn<S extends Server>(
+  running: S,
+  replicas: 1 | 3,
+): Promise<System<S>> {
   const first = await connectStreams({ url: running.url, name: "provision" });
-  await provision(first, { partitions, replicas: 1 });
+  await provision(first, { partitions, replicas });
   const clients = [await connectClient(running.url)];
   const [client] = clients;
   if (client === undefined) throw new Error("no client");
   return {
     ...client,
     server: running,
-    async client() {
-      const another = await connectClient(running.url);
+    async client(url = running.url) {
+      const another = await connectClient(url);
       clients.push(another);
       return another;
     },
