@@ -78,7 +78,7 @@ function vaultOf(
     const bytes = randomBytes(key_bytes);
     try {
       // Not `create`, which would make a new key over the marker of an erased one.
-      await kv.put(name, wrap(master, name, bytes), { previousSeq: 0 });
+      await streams.tracked(kv.put(name, wrap(master, name, bytes), { previousSeq: 0 }));
       return createSecretKey(bytes);
     } catch (error) {
       // Somebody else was first, or our own write landed without its answer: what lies there counts.
