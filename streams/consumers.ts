@@ -8,7 +8,7 @@ import { limits } from "../schemas/limits.ts";
 import { partitionFilter } from "../schemas/subjects.ts";
 import type { Streams } from "./connection.ts";
 import { unavailable } from "./faults.ts";
-import { commands_stream } from "./topology.ts";
+import { commands_stream, settled } from "./topology.ts";
 
 /** The one priority group; who pulls in it may become its pinned client. */
 export const owner_group = "owner";
@@ -35,9 +35,9 @@ export async function ensureConsumers(streams: Streams, partitions: number): Pro
     const wanted = consumer(partition);
     try {
       // Refused when it exists with other settings, which then are brought up to date.
-      await consumers
-        .add(commands_stream, wanted)
-        .catch(() => consumers.update(commands_stream, consumerName(partition), wanted));
+      await settled(() => consumers.add(commands_stream, wanted)).catch(() =>
+        settled(() => consumers.update(commands_stream, consumerName(partition), wanted)),
+      );
     } catch (cause) {
       throw unavailable(`The consumer of partition ${partition} could not be set up`, cause);
     }

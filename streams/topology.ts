@@ -3,7 +3,7 @@
  * lose data is refused with a sentence; nothing is ever deleted here. Every name of a stream is
  * written down in this file and nowhere else.
  */
-import type { StreamConfig, StreamInfo } from "@nats-io/jetstream";
+import { JetStreamApiError, type StreamConfig, type StreamInfo } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
 import { AppError } from "../schemas/errors.ts";
 import { limits } from "../schemas/limits.ts";
@@ -138,7 +138,7 @@ export async function provision(
         () => false,
       );
       if (made) break;
-      await new Promise((resolve) => setTimeout(resolve, again_ms));
+      await pause(again_ms);
     }
     making.delete(declared);
   };
@@ -146,10 +146,36 @@ export async function provision(
     if (up) for (const declared of forgotten) void make(declared);
   });
 }
-/** Between two tries to make a stream that a server has forgotten. */
+/** Between two tries to set up a stream. */
 const again_ms = 500;
 
-async function ensure(streams: Streams, declared: Declared): Promise<void> {
+const ensure = (streams: Streams, declared: Declared): Promise<void> =>
+  settled(() => match(streams, declared));
+
+/** A cluster that has just elected its leader answers so until it knows all of its peers. */
+const settling: ReadonlySet<number> = new Set([
+  10005, // no suitable peers
+  10008, // temporarily unavailable
+]);
+const settling_tries_max = 20;
+
+/** Asks a cluster again that is only starting, for ten seconds at most. */
+export async function settled<T>(request: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await request();
+    } catch (error) {
+      const cause = error instanceof AppError ? error.cause : error;
+      const passing = cause instanceof JetStreamApiError && settling.has(cause.code);
+      if (!passing || tries === settling_tries_max) throw error;
+      await pause(again_ms);
+    }
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function match(streams: Streams, declared: Declared): Promise<void> {
   const { jsm } = streams;
   const found = await infoOf(streams, declared.name);
   try {
