@@ -43,13 +43,26 @@ export async function startSystem(): Promise<System> {
   return startSystemOn(await startNats(), 1);
 }
 
+async function provisioned(url: string, replicas: 1 | 3): Promise<Streams> {
+  const streams = await connectStreams({ url, name: "provision" });
+  try {
+    await provision(streams, { partitions, replicas });
+    return streams;
+  } catch (error) {
+    await streams.close();
+    throw error;
+  }
+}
+
 /** On a server or a cluster that is there; `stop` stops it, too. */
 export async function startSystemOn<S extends Server>(
   running: S,
   replicas: 1 | 3,
 ): Promise<System<S>> {
-  const first = await connectStreams({ url: running.url, name: "provision" });
-  await provision(first, { partitions, replicas });
+  const first = await provisioned(running.url, replicas).catch(async (error: unknown) => {
+    await running.stop();
+    throw error;
+  });
   const clients = [await connectClient(running.url)];
   const [client] = clients;
   if (client === undefined) throw new Error("no client");
