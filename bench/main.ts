@@ -1,12 +1,20 @@
 /** `npm run bench -- <scenario> [--json] [--scale 0.1] [--rate 200]`: measures, and never judges. */
 import { parseArgs } from "node:util";
 import { append } from "./append.ts";
+import { awake } from "./awake.ts";
+import { cold } from "./cold.ts";
+import { commands } from "./commands.ts";
 import { fanout } from "./fanout.ts";
 import { machine, type Figure } from "./figures.ts";
+import { takeover } from "./takeover.ts";
 import { turns } from "./turns.ts";
 
 const scenarios = {
   append: "commits per second into the log, beside bare publishes of the same size",
+  commands: "commands per second acknowledged with their commit, one worker and two",
+  cold: "time to load a conversation of 10, 1,000 and 10,000 events",
+  awake: "memory of a conversation that is loaded",
+  takeover: "time from kill -9 of a worker to the next token of the answer it was writing",
   turns: "first-token latency, turns per second beside a bare loop, CPU per token",
   fanout: "deliveries per second of one conversation to many sockets, latency, memory a socket",
 } as const;
@@ -65,6 +73,18 @@ if (!values.json) {
 switch (scenario) {
   case "append":
     await append(print, scale);
+    break;
+  case "commands":
+    await commands(print, scale);
+    break;
+  case "cold":
+    await cold(print, scale);
+    break;
+  case "awake":
+    await awake(print, scale);
+    break;
+  case "takeover":
+    await takeover(print, scale);
     break;
   case "turns":
     await turns(print, scale, perSecond);

@@ -13,18 +13,22 @@ process.on("exit", () => {
 
 export interface Program {
   readonly pid: number;
-  /** What it said first. */
-  readonly said: RegExpExecArray;
   readonly child: ChildProcess;
+  /** Resolves when it is gone. */
+  readonly gone: Promise<void>;
+  /** The last that it complained of. */
+  trouble(): string;
+  /** SIGTERM, and waits until it is gone. */
   end(): Promise<void>;
+  /** SIGKILL, and waits until it is gone. */
+  kill(): Promise<void>;
 }
 
-/** Runs one of our programs; resolves at the first line of its output that matches. */
-export function run(
+/** Starts one of our programs. */
+export function launch(
   words: readonly string[],
-  until: RegExp,
   env: Readonly<Record<string, string>> = {},
-): Promise<Program> {
+): Program {
   const child = spawn(process.execPath, [...words], {
     cwd: root,
     env: { PATH: "/usr/bin:/bin", ...env },
@@ -36,24 +40,50 @@ export function run(
     "data",
     (chunk: Buffer) => (trouble = (trouble + chunk.toString()).slice(-2_000)),
   );
+  // What nobody reads must not fill the pipe.
+  child.stdout?.resume();
   const gone = new Promise<void>((resolve) => {
     child.once("exit", () => {
       running.delete(child);
       resolve();
     });
   });
+  const stop = (signal: NodeJS.Signals): Promise<void> => {
+    child.kill(signal);
+    return gone;
+  };
+  return {
+    pid: child.pid ?? 0,
+    child,
+    gone,
+    trouble: () => trouble,
+    end: () => stop("SIGTERM"),
+    kill: () => stop("SIGKILL"),
+  };
+}
+
+/** A program, and what it said first. */
+export interface Started extends Program {
+  readonly said: RegExpExecArray;
+}
+
+/** Starts one of our programs; resolves at the first line of its output that matches. */
+export function run(
+  words: readonly string[],
+  until: RegExp,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Started> {
+  const program = launch(words, env);
+  const { stdout } = program.child;
   return new Promise((resolve, reject) => {
-    if (child.stdout === null) return;
-    createInterface({ input: child.stdout }).on("line", (line) => {
+    if (stdout === null) return;
+    createInterface({ input: stdout }).on("line", (line) => {
       const said = until.exec(line);
-      if (said === null) return;
-      const end = (): Promise<void> => {
-        child.kill("SIGTERM");
-        return gone;
-      };
-      resolve({ pid: child.pid ?? 0, said, child, end });
+      if (said !== null) resolve({ ...program, said });
     });
-    void gone.then(() => reject(new Error(`${words.join(" ")} ended: ${trouble}`)));
+    void program.gone.then(() =>
+      reject(new Error(`${words.join(" ")} ended: ${program.trouble()}`)),
+    );
   });
 }
 
