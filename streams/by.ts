@@ -4,43 +4,46 @@
  * it has a `typ` of its own and no `exp`, so that it and an access token are never taken for each
  * other although both are signed with `COLLOQUY_SECRET`.
  */
-import { errors, jwtVerify, SignJWT } from "jose";
+import { createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
 import { By } from "../schemas/ids.ts";
-import { check } from "../schemas/validate.ts";
+import { check, parseJson } from "../schemas/validate.ts";
 
-const typ = "colloquy-by+jwt";
 const isBy = check(By).is;
 
 export interface BySigner {
-  sign(by: By, tenant: string, command: string): Promise<string>;
+  sign(by: By, tenant: string, command: string): string;
   /** Who signed for this command; null when the signature is not ours or is for another. */
-  verify(token: string, tenant: string, command: string): Promise<By | null>;
+  verify(token: string, tenant: string, command: string): By | null;
 }
 
-/** Signs and checks with the installation's secret. */
+const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+/** The only header that is accepted, to the byte: no other algorithm, type or extension. */
+const header = encoded({ alg: "HS256", typ: "colloquy-by+jwt" });
+
+/**
+ * Signs and checks with the installation's secret: JWS compact serialization (RFC 7515 §7.1), HS256.
+ * By itself, since every command pays for it twice: the token library goes through promises and a
+ * thread, 36 µs of CPU to sign and 37 to check, against 4 and 6 (measured).
+ */
 export function bySigner(secret: Uint8Array): BySigner {
-  // Imported once: with the bare bytes the library would import them for every token.
-  const imported = crypto.subtle.importKey(
-    "raw",
-    new Uint8Array(secret),
-    { name: "HMAC", hash: "SHA-256" },
-    false,
-    ["sign", "verify"],
-  );
+  const key = createSecretKey(secret);
+  const signature = (signed: string): Buffer => createHmac("sha256", key).update(signed).digest();
   return {
-    async sign(by, tenant, command) {
-      const claims = new SignJWT({ by, cmd: command }).setAudience(tenant);
-      return claims.setProtectedHeader({ alg: "HS256", typ }).sign(await imported);
+    sign(by, tenant, command) {
+      const signed = `${header}.${encoded({ by, cmd: command, aud: tenant })}`;
+      return `${signed}.${signature(signed).toString("base64url")}`;
     },
-    async verify(token, tenant, command) {
-      try {
-        const options = { algorithms: ["HS256"], typ, audience: tenant };
-        const { payload } = await jwtVerify(token, await imported, options);
-        return payload["cmd"] === command && isBy(payload["by"]) ? payload["by"] : null;
-      } catch (error) {
-        if (error instanceof errors.JOSEError) return null;
-        throw error;
-      }
+    verify(token, tenant, command) {
+      const [given, claims = "", mac = "", ...more] = token.split(".");
+      if (given !== header || more.length > 0) return null;
+      const expected = signature(`${header}.${claims}`);
+      const found = Buffer.from(mac, "base64url");
+      if (found.length !== expected.length || !timingSafeEqual(found, expected)) return null;
+      const value = parseJson(Buffer.from(claims, "base64url").toString());
+      if (typeof value !== "object" || value === null) return null;
+      const { by, cmd, aud }: { by?: unknown; cmd?: unknown; aud?: unknown } = value;
+      return cmd === command && aud === tenant && isBy(by) ? by : null;
     },
   };
 }

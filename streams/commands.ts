@@ -47,7 +47,7 @@ export function commandPublisher(streams: Streams, secret: Uint8Array): CommandP
       const subject = commandSubject(ref, name);
       const payload = JSON.stringify({ id, data });
       if (Buffer.byteLength(payload) > limits.command_bytes_max) throw new AppError("too_large");
-      const signature = await signer.sign(by, ref.tenant, id);
+      const signature = signer.sign(by, ref.tenant, id);
       const made = headers();
       made.set(by_header, signature);
       if (reply !== null) made.set(reply_header, reply);

@@ -41,10 +41,10 @@ export interface Refused {
 }
 
 /** Checks a message; never throws for what is in it. */
-export async function readCommand(
+export function readCommand(
   message: Pick<JsMsg, "subject" | "data" | "headers">,
   signer: BySigner,
-): Promise<{ ok: true; accepted: Accepted } | { ok: false; refused: Refused }> {
+): { ok: true; accepted: Accepted } | { ok: false; refused: Refused } {
   const { subject, data, headers } = message;
   const header = (name: string): string | null => headers?.get(name) || null;
   const target = parseStoredCommand(subject);
@@ -81,7 +81,7 @@ export async function readCommand(
   const by =
     signature === null
       ? integrationOf(ref.tenant)
-      : await signer.verify(signature, ref.tenant, command_id);
+      : signer.verify(signature, ref.tenant, command_id);
   if (by === null) return refuse("unauthenticated", `${by_header} was not signed for this command`);
   if (isWorkerCommand(name) && by.type !== "system") {
     return refuse("forbidden", `only a worker may ask for ${name}`);

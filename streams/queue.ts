@@ -188,14 +188,12 @@ function gathering(
   const replies = replyPort(streams);
   const parts = { streams, clock, burials, report };
   let arrived: Arrival[] = [];
-  let reading = Promise.resolve();
 
-  const read = async (some: readonly Arrival[]): Promise<void> => {
-    const checked = await Promise.all(some.map(({ message }) => readCommand(message, signer)));
+  const read = (some: readonly Arrival[]): void => {
     const deliveries: Delivery[] = [];
-    for (const [index, result] of checked.entries()) {
-      const arrival = some[index];
-      if (arrival === undefined || !arrival.pin.ours) continue;
+    for (const arrival of some) {
+      if (!arrival.pin.ours) continue;
+      const result = readCommand(arrival.message, signer);
       if (result.ok) {
         const { accepted } = result;
         deliveries.push({ ...accepted, ...handleOf(parts, arrival, accepted) });
@@ -213,13 +211,12 @@ function gathering(
   const gather = (): void => {
     const some = arrived;
     arrived = [];
-    // One after the other, since checking signatures takes turns of the loop. What fails here is
-    // delivered again when its time is over.
-    reading = reading
-      .then(() => read(some))
-      .catch((error: unknown) => {
-        report({ what: "commands could not be read", error });
-      });
+    // What fails here is delivered again when its time is over.
+    try {
+      read(some);
+    } catch (error) {
+      report({ what: "commands could not be read", error });
+    }
   };
   return (message, pin) => {
     // What the socket gives in one turn of the loop is one delivery: redelivered messages come in
