@@ -42,7 +42,7 @@ export async function cold(print: Print, scale: number): Promise<void> {
     open.push(streams);
     await provision(streams, { partitions: 8, replicas: 1 });
     for (const { events, count } of sizes) {
-      const refs = Array.from({ length: Math.max(3, Math.round(count * scale)) }, newRef);
+      const refs = Array.from({ length: Math.max(1, Math.round(count * scale)) }, newRef);
       const writer = await client();
       await rate(refs.length, 64, async (at) => {
         await writeConversation(writer.log, refs[at] ?? newRef(), turnsOf(events));

@@ -13,9 +13,9 @@ import { startBareLoop } from "./bare-loop.ts";
 import { figure, median, type Print, rate } from "./figures.ts";
 import { install, type Installation, settled } from "./installation.ts";
 
-const conversations = 512;
+const conversations_max = 512;
 /** Commands on their way at once, each to another conversation. */
-const width = 256;
+const width_max = 256;
 const rounds = 5;
 const late_ms = 30_000;
 
@@ -23,6 +23,8 @@ export async function commands(print: Print, scale: number): Promise<void> {
   for (const sync of ["default", "always"] as const) {
     const suffix = sync === "default" ? "" : "_sync_always";
     const count = Math.round((sync === "default" ? 6_000 : 2_000) * scale);
+    const conversations = Math.min(conversations_max, count);
+    const width = Math.min(width_max, conversations);
     const installation = await install(sync);
     try {
       await installation.worker();

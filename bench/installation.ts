@@ -100,8 +100,7 @@ export async function install(
 }
 
 /**
- * Until all partitions lie with the workers that they are meant for: a stand-by gives a pin away
- * once the first choice has been there for a whole TTL, as `streams/lane.ts` says.
+ * Until all partitions lie with the workers that they are meant for: a stand-by gives a pin away when
+ * it has held it, and the first choice has been there, for a TTL and a beat (`streams/queue.ts`).
  */
-export const settled = (): Promise<void> =>
-  pause(2 * (limits.worker_ttl_ms + limits.worker_beat_ms));
+export const settled = (): Promise<void> => pause(limits.worker_ttl_ms + 3 * limits.worker_beat_ms);
