@@ -66,7 +66,9 @@ export async function startSystem(
   const clock = systemClock;
   const ids = systemIds;
   const ends: (() => Promise<void> | void)[] = [];
+  let stopped = false;
   const stop = async (): Promise<void> => {
+    stopped = true;
     for (const end of ends.splice(0).reverse()) await end();
   };
   try {
@@ -174,7 +176,8 @@ export async function startSystem(
         const until_ms = clock.now() + ms;
         for (;;) {
           const { ready } = await checks();
-          if (ready || clock.now() > until_ms) return ready;
+          // Whoever is told to end while it waits must not be kept alive by the waiting.
+          if (ready || stopped || clock.now() > until_ms) return ready;
           await new Promise<void>((resolve) => void clock.after(look_ms, resolve));
         }
       },
