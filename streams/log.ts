@@ -84,7 +84,7 @@ export function openLog(streams: Streams, vault: Vault): Log {
 
   return {
     append: (draft, head) => append(streams, vault, draft, head),
-    read: (ref, after) => read(streams, decode, ref, after),
+    read: (ref, after) => read(streams, vault, decode, ref, after),
     last: async (ref) =>
       decoded(await asked(() => fromLeader(streams, { last_by_subj: eventSubject(ref) }))),
     first: async (ref) => decoded(await asked(() => nextFromLeader(streams, eventSubject(ref), 1))),
@@ -193,6 +193,7 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 async function* read(
   streams: Streams,
+  vault: Vault,
   decode: (opened: Opened) => Promise<Commit>,
   ref: ActorRef,
   after: Head,
@@ -208,6 +209,8 @@ async function* read(
     if (last !== null && end === after.sequence && hashOf(last.data) !== after.hash) {
       throw new BrokenChain({ subject, sequence: end }, "another commit stands there");
     }
+    // On its way while the commits are; what becomes of it is met where one is opened.
+    if (head.sequence < end) vault.key(ref, false).catch(() => undefined);
     while (head.sequence < end) {
       for (const message of await next(streams, subject, head.sequence, last)) {
         const stored = opened(message);
