@@ -6,6 +6,7 @@ import { systemClock, systemIds } from "../schemas/ids.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { type Log, openLog } from "../streams/log.ts";
 import { replyPort } from "../streams/replies.ts";
+import { openSnapshots } from "../streams/snapshots.ts";
 import { textPort } from "../streams/texts.ts";
 import { tokenPort } from "../streams/tokens.ts";
 import { openVault } from "../streams/vault.ts";
@@ -21,8 +22,12 @@ export async function connectAlone(natsUrl: string, masterKey: Uint8Array): Prom
   const streams = await connectStreams({ url: natsUrl, name: "bench" });
   const vault = await openVault(streams, masterKey);
   const log = openLog(streams, vault);
+  const report: Ports["report"] = ({ what, error }) => {
+    throw new Error(what, { cause: error });
+  };
   const ports: Ports = {
-    log,
+    ...{ log, report },
+    snapshots: await openSnapshots(streams, { code: "bench", report }),
     texts: textPort(log),
     tokens: tokenPort(streams, log),
     workers: { id: systemIds(), gone: () => false, changes: () => () => undefined },
@@ -32,9 +37,6 @@ export async function connectAlone(natsUrl: string, masterKey: Uint8Array): Prom
     title: extractTitle,
     clock: systemClock,
     ids: systemIds,
-    report({ what, error }) {
-      throw new Error(what, { cause: error });
-    },
   };
   return { streams, log, ports };
 }

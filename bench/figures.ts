@@ -66,3 +66,6 @@ export async function rate(
   await Promise.all(Array.from({ length: Math.min(width, count) }, worker));
   return (count * 1_000) / (performance.now() - began);
 }
+
+export const pause = (ms: number): Promise<void> =>
+  new Promise((resolve) => void setTimeout(resolve, ms));

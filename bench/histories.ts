@@ -16,9 +16,22 @@ const usage = { tokensIn: 400, tokensOut: 200, costUsd: "0.000123" };
 /** Events of a conversation of so many turns: two begin it, four are a turn's. */
 export const turnsOf = (events: number): number => Math.round((events - 2) / 4);
 
-/** Appends a conversation of `turns` turns, all of them ended; resolves with its head. */
-export async function writeConversation(log: Log, ref: ActorRef, turns: number): Promise<Head> {
-  let head = empty_head;
+/** Where a conversation stands. */
+export interface Written {
+  readonly head: Head;
+  /** Its last message. */
+  readonly parent: string | null;
+}
+const unwritten: Written = { head: empty_head, parent: null };
+
+/** Appends `turns` turns, all of them ended, to a new conversation or behind what was written. */
+export async function writeConversation(
+  log: Log,
+  ref: ActorRef,
+  turns: number,
+  before: Written = unwritten,
+): Promise<Written> {
+  let { head, parent } = before;
   const commit = async (...events: DomainEvent[]): Promise<void> => {
     const draft: CommitDraft = {
       ...{ ref, commit: systemIds(), command: systemIds(), traceparent: null },
@@ -28,7 +41,6 @@ export async function writeConversation(log: Log, ref: ActorRef, turns: number):
     if (!appended.ok) throw new Error("nobody else writes here");
     head = appended.head;
   };
-  let parent: string | null = null;
   for (let n = 0; n < turns; n++) {
     const [user, message, turn] = [systemIds(), systemIds(), systemIds()];
     const call = { owner: "bench", provider: "bench", model: "bench" };
@@ -46,7 +58,7 @@ export async function writeConversation(log: Log, ref: ActorRef, turns: number):
         ...{ frames: framesOf(answer), finish: "stop" },
       }),
     ];
-    if (n === 0) {
+    if (head.revision === 0) {
       const began = { origin: "chat", owner: "bench", model: null, overlap: "queue" } as const;
       await commit(event("conversation.started", began), ...asked);
       const title = event("conversation.titled", { title: "What happens", source: "self" });
@@ -57,7 +69,7 @@ export async function writeConversation(log: Log, ref: ActorRef, turns: number):
     }
     parent = message;
   }
-  return head;
+  return { head, parent };
 }
 
 function framesOf(text: string): { lengths: number[]; times: number[] } {

@@ -12,6 +12,7 @@ import { startNatsServer } from "../streams/server.ts";
 import { provision } from "../streams/topology.ts";
 import { presentWorkers } from "../streams/workers.ts";
 import { limits } from "../schemas/limits.ts";
+import { pause } from "./figures.ts";
 import { launch, type Program, run, type Started } from "./processes.ts";
 
 /** A worker process and the id under which the others know it. */
@@ -37,9 +38,6 @@ export interface Installation {
 
 const partitions = limits.partitions;
 const look_ms = 10;
-
-export const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => void setTimeout(resolve, ms));
 
 export async function install(
   sync: "always" | "default",

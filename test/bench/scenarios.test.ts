@@ -39,7 +39,7 @@ const promised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     cpu_us_per_token: "µs",
   },
   commands: { commands_per_s: "1/s", commands_per_s_two_workers: "1/s" },
-  cold: { load_1000_events_without_snapshot_p50_ms: "ms" },
+  cold: { load_p50_ms: "ms", load_1000_events_without_snapshot_p50_ms: "ms" },
   awake: { heap_bytes_per_actor: "B", resident_bytes_per_actor: "B" },
   takeover: { next_token_p50_ms: "ms", next_token_max_ms: "ms" },
   fanout: { deliveries_per_s: "1/s", delivery_p99_ms: "ms", bytes_per_socket: "B" },
