@@ -14,20 +14,20 @@ import { openLog } from "../streams/log.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { provision } from "../streams/topology.ts";
 import { openVault } from "../streams/vault.ts";
-import { figure, median, type Print, rate } from "./figures.ts";
+import { beside, type Side } from "./beside.ts";
+import { type Print, rate } from "./figures.ts";
 
 const actors = 256;
-const rounds = 5;
 
 export async function append(print: Print, scale: number): Promise<void> {
-  await under("default", Math.round(20_000 * scale), "commits_per_s", print);
-  await under("always", Math.round(4_000 * scale), "commits_per_s_sync_always", print);
+  await under("default", Math.round(20_000 * scale), "", print);
+  await under("always", Math.round(4_000 * scale), "_sync_always", print);
 }
 
 async function under(
   sync: "default" | "always",
   count: number,
-  name: string,
+  suffix: string,
   print: Print,
 ): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
@@ -85,14 +85,17 @@ async function under(
     bytes = randomBytes(stored?.data.length ?? 1_000);
     await bare(4);
     const each = Math.max(1, Math.round(count / actors));
-    const results: { ours: number; bare: number }[] = [];
-    for (let round = 0; round < rounds; round++) {
-      results.push({ bare: await bare(each), ours: await appends(each) });
+    const side = (run: () => Promise<number>): Side => ({
+      ...{ count: each * actors, pids: [server.pid], run },
+    });
+    const names = { scenario: "append", job: "commit", suffix };
+    for (const one of await beside(
+      names,
+      side(() => appends(each)),
+      side(() => bare(each)),
+    )) {
+      print(one);
     }
-    const value = median(results.map((one) => one.ours));
-    const limit = median(results.map((one) => one.bare));
-    const ratio = median(results.map((one) => one.ours / one.bare));
-    print(figure("append", name, value, "1/s", limit, ratio));
   } finally {
     await streams.close();
     await server.stop();

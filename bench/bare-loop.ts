@@ -7,6 +7,8 @@ import type { Streams } from "../streams/connection.ts";
 import { type Started, run } from "./processes.ts";
 
 export interface BareLoop {
+  /** Of its worker. */
+  readonly pid: number;
   /** One command of `bytes`; resolves when it is stored and its answer is. */
   command(bytes: Uint8Array): Promise<void>;
   end(): Promise<void>;
@@ -39,6 +41,7 @@ export async function startBareLoop(
   const worker: Started = await run(words, /^pulling$/);
   let next = 0;
   return {
+    pid: worker.pid,
     async command(bytes) {
       const id = `${next++}`;
       const answered = new Promise<void>((resolve) => waiting.set(id, resolve));

@@ -10,13 +10,13 @@ import { commandPublisher } from "../streams/commands.ts";
 import { openReplies } from "../streams/replies.ts";
 import { events_stream } from "../streams/topology.ts";
 import { startBareLoop } from "./bare-loop.ts";
-import { figure, median, type Print, rate } from "./figures.ts";
+import { beside, type Side } from "./beside.ts";
+import { type Print, rate } from "./figures.ts";
 import { install, type Installation, settled } from "./installation.ts";
 
 const conversations_max = 512;
 /** Commands on their way at once, each to another conversation. */
 const width_max = 256;
-const rounds = 5;
 const late_ms = 30_000;
 
 export async function commands(print: Print, scale: number): Promise<void> {
@@ -27,7 +27,7 @@ export async function commands(print: Print, scale: number): Promise<void> {
     const width = Math.min(width_max, conversations);
     const installation = await install(sync);
     try {
-      await installation.worker();
+      const workers = [await installation.worker()];
       const send = sender(installation);
       const refs = Array.from({ length: conversations }, newRef);
       const refOf = (at: number): ActorRef => refs[at % refs.length] ?? newRef();
@@ -41,27 +41,25 @@ export async function commands(print: Print, scale: number): Promise<void> {
       const { streams, natsUrl } = installation;
       const bare = await startBareLoop(streams, natsUrl, stored?.data.length ?? 600);
       const payload = Buffer.from(JSON.stringify({ id: systemIds(), data: { title: "A title" } }));
-      const limit = (): Promise<number> => rate(count, width, () => bare.command(payload));
-      await limit();
-
-      const beside = async (name: string, measured: () => Promise<number>): Promise<void> => {
-        const results: { ours: number; bare: number }[] = [];
-        for (let round = 0; round < rounds; round++) {
-          results.push({ bare: await limit(), ours: await measured() });
-        }
-        const value = median(results.map((one) => one.ours));
-        const bares = median(results.map((one) => one.bare));
-        const ratio = median(results.map((one) => one.ours / one.bare));
-        print(figure("commands", `${name}${suffix}`, value, "1/s", bares, ratio));
+      const { natsPid } = installation;
+      const limit: Side = {
+        ...{ count, pids: [natsPid, bare.pid] },
+        run: () => rate(count, width, () => bare.command(payload)),
       };
-      await beside("commands_per_s", ours);
-      await beside("first_commands_per_s", () =>
+      await limit.run();
+      const measure = async (job: string, more: string, run: Side["run"]): Promise<void> => {
+        const pids = [natsPid, ...workers.map(({ pid }) => pid)];
+        const names = { scenario: "commands", job, suffix: `${more}${suffix}` };
+        for (const one of await beside(names, { count, pids, run }, limit)) print(one);
+      };
+      await measure("command", "", ours);
+      await measure("first_command", "", () =>
         rate(count, width, () => send(newRef(), "create", { title: "A title" })),
       );
-      await installation.worker();
+      workers.push(await installation.worker());
       await settled();
       await ours();
-      await beside("commands_per_s_two_workers", ours);
+      await measure("command", "_two_workers", ours);
       await bare.end();
     } finally {
       await installation.end();

@@ -70,6 +70,10 @@ if (!values.json) {
   process.stdout.write(`${scenario} on ${machine()}\n`);
   process.stdout.write("sync default, and always where a figure says so; database PGlite\n");
 }
+// What was started is ended when this process ends, but not when a signal just takes it away.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => process.exit(1));
+}
 switch (scenario) {
   case "append":
     await append(print, scale);

@@ -1,13 +1,14 @@
 /**
  * `turns`: whole turns through the whole system, against a scripted provider without latency. First
  * tokens when nothing else happens and at a given rate; turns per second at saturation, beside a bare
- * loop of the same run (publish, consume, append, ack, no actors); CPU per token of all our processes.
+ * loop of the same run (bench/bare-loop.ts: no actors); CPU per token of all our processes.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectStreams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
+import { startBareLoop } from "./bare-loop.ts";
 import { openChatter, type Chatter } from "./chatter.ts";
 import { figure, median, percentile, type Print, rate } from "./figures.ts";
 import { cpuOf, provider, serve } from "./processes.ts";
@@ -118,46 +119,17 @@ async function streamed(
   }
 }
 
-/** Publish a command, consume it, append one event, ack: what a turn could not be faster than. */
+/** Publish a command, consume it, append, answer, ack: what a turn could not be faster than. */
 async function bareLoop(sync: "always" | "default", count: number): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
   const server = await startNatsServer({ folder, port: 0, sync, log: () => undefined });
   const streams = await connectStreams({ url: server.url, name: "bench" });
   try {
-    const { jsm, js } = streams;
-    await jsm.streams.add({
-      name: "IN",
-      subjects: ["in.*"],
-      storage: "file",
-      retention: "workqueue",
-    });
-    await jsm.streams.add({ name: "OUT", subjects: ["out.*"], storage: "file" });
-    await jsm.consumers.add("IN", {
-      durable_name: "all",
-      ack_policy: "explicit",
-      max_ack_pending: 10_000,
-    });
-    const consumer = await js.consumers.get("IN", "all");
-    const bytes = Buffer.alloc(600, "x");
-    const waiting = new Map<string, () => void>();
-    const messages = await consumer.consume({
-      max_messages: 1_000,
-      callback(message) {
-        const id = message.subject.slice("in.".length);
-        const options = { expect: { lastSubjectSequence: 0 } };
-        void js.publish(`out.${id}`, bytes, options).then(() => {
-          message.ack();
-          waiting.get(id)?.();
-          waiting.delete(id);
-        });
-      },
-    });
-    const perSecond = await rate(count, 200, async (at) => {
-      const done = new Promise<void>((resolve) => waiting.set(`${at}`, resolve));
-      await js.publish(`in.${at}`, bytes);
-      await done;
-    });
-    messages.stop();
+    const answer_bytes = 600;
+    const loop = await startBareLoop(streams, server.url, answer_bytes);
+    const bytes = Buffer.alloc(answer_bytes, "x");
+    const perSecond = await rate(count, 200, () => loop.command(bytes));
+    await loop.end();
     return perSecond;
   } finally {
     await streams.close();
