@@ -14,7 +14,7 @@ import { openLog } from "../streams/log.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { provision } from "../streams/topology.ts";
 import { openVault } from "../streams/vault.ts";
-import { beside, type Side } from "./beside.ts";
+import { beside } from "./beside.ts";
 import { type Print, rate } from "./figures.ts";
 
 const actors = 256;
@@ -57,15 +57,16 @@ async function under(
     if (!appended.ok) throw new Error("nobody else writes here");
     heads.set(draft.ref, appended.head);
   };
-  // One at a time per actor, all actors at once: what a worker does.
-  const appends = async (each: number): Promise<number> => {
-    // What a decision costs is not part of it.
-    const drafts = refs.map((ref) => Array.from({ length: each }, () => draftOf(ref)));
-    const perSecond = await rate(actors, actors, async (at) => {
-      for (const draft of drafts[at] ?? []) await ours(draft);
-    });
-    return perSecond * each;
+  // What a decision costs is not part of it.
+  let drafts: CommitDraft[][] = [];
+  const prepare = (each: number): void => {
+    drafts = refs.map((ref) => Array.from({ length: each }, () => draftOf(ref)));
   };
+  // One at a time per actor, all actors at once: what a worker does.
+  const appends = (each: number): Promise<number> =>
+    rate(actors, actors, async (at) => {
+      for (const draft of drafts[at] ?? []) await ours(draft);
+    }).then((perSecond) => perSecond * each);
   const sequences = new Map<number, number>();
   let bytes = Buffer.alloc(0);
   const bare = (each: number): Promise<number> =>
@@ -80,22 +81,16 @@ async function under(
     }).then((perSecond) => perSecond * each);
 
   try {
+    prepare(4);
     await appends(4);
     const stored = await streams.jsm.streams.getMessage("EVENTS", { seq: 1 });
     bytes = randomBytes(stored?.data.length ?? 1_000);
     await bare(4);
     const each = Math.max(1, Math.round(count / actors));
-    const side = (run: () => Promise<number>): Side => ({
-      ...{ count: each * actors, pids: [server.pid], run },
-    });
+    const side = { count: each * actors, pids: [server.pid] };
+    const mine = { ...side, prepare: () => prepare(each), run: () => appends(each) };
     const names = { scenario: "append", job: "commit", suffix };
-    for (const one of await beside(
-      names,
-      side(() => appends(each)),
-      side(() => bare(each)),
-    )) {
-      print(one);
-    }
+    for (const one of await beside(names, mine, { ...side, run: () => bare(each) })) print(one);
   } finally {
     await streams.close();
     await server.stop();

@@ -12,6 +12,8 @@ export interface Side {
   readonly count: number;
   /** Processes that work for it beside this one. */
   readonly pids: readonly number[];
+  /** Before every round; not part of it. */
+  prepare?(): void;
   run(): Promise<number>;
 }
 
@@ -46,7 +48,8 @@ export async function beside(
   ];
 }
 
-async function round({ count, pids, run }: Side): Promise<Round> {
+async function round({ count, pids, prepare, run }: Side): Promise<Round> {
+  prepare?.();
   const all = [process.pid, ...pids];
   const before = cpuOf(all);
   const per_s = await run();
