@@ -30,7 +30,11 @@ export async function connectAlone(natsUrl: string, masterKey: Uint8Array): Prom
     snapshots: await openSnapshots(streams, { code: "bench", report }),
     texts: textPort(log),
     tokens: tokenPort(streams, log),
-    workers: { id: systemIds(), gone: () => false, changes: () => () => undefined },
+    workers: {
+      ...{ id: systemIds(), gone: () => false, changes: () => () => undefined },
+      ...{ ask: () => Promise.resolve(null), answer: () => () => undefined },
+    },
+    timers: { set: () => undefined },
     content: { erase: (ref) => vault.erase(ref) },
     replies: replyPort(streams),
     models: createModels({ openai: null, clock: systemClock }),

@@ -43,7 +43,7 @@ export function openTimers(
     // Made once: fired twice it takes effect once.
     const id = ids();
     const made = headers();
-    made.set(by_header, await signer.sign(by, ref.tenant, id));
+    made.set(by_header, signer.sign(by, ref.tenant, id));
     const publishing = streams.js.publish(
       timerSubject(ref, name, key),
       JSON.stringify({ id, data }),
