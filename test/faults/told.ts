@@ -1,0 +1,91 @@
+/**
+ * What one client was told of one conversation. Each frame is judged as it comes: events once and in
+ * order, frames of the last attempt once and in order, and an answer's frames are the text of the
+ * event that ends it, byte for byte (I5, I6).
+ */
+import type { EndFrame, EventFrame, TokenOut } from "../../schemas/frames.ts";
+import { isEnding } from "../../schemas/events.ts";
+import type { Handlers } from "../../web/client.ts";
+
+export interface Told extends Required<Pick<Handlers, "event" | "token" | "end">> {
+  readonly events: readonly EventFrame[];
+  /** The text of each turn, as the frames of its last attempt tell it. */
+  readonly texts: ReadonlyMap<string, string>;
+  /** Turns that were queued or started and have not ended, oldest first. */
+  readonly open: ReadonlySet<string>;
+  /** Frames so far. */
+  readonly frames: number;
+  /** Resolves when it holds; it is looked at after every frame. */
+  until(holds: () => boolean): Promise<void>;
+}
+
+export function openTold(onFrame: () => void, onWrong: (why: string) => void): Told {
+  const events: EventFrame[] = [];
+  const texts = new Map<string, string>();
+  const open = new Set<string>();
+  const owed = new Set<string>();
+  const places = new Map<string, { attempt: number; seq: number }>();
+  const waiting = new Set<() => void>();
+  let frames = 0;
+
+  const took = (): void => {
+    frames += 1;
+    for (const look of [...waiting]) look();
+    onFrame();
+  };
+  const ended = (frame: EventFrame): void => {
+    const { turn, text, seq } = frame.event;
+    const told = texts.get(String(turn)) ?? "";
+    if (told !== text) onWrong(`text of ${String(turn)}: told "${told}", stored "${String(text)}"`);
+    const last = places.get(String(turn))?.seq ?? 0;
+    if (last !== seq) onWrong(`${String(turn)} ends at frame ${String(seq)} after ${last}`);
+    open.delete(String(turn));
+    owed.add(String(turn));
+  };
+  return {
+    events,
+    texts,
+    open,
+    get frames() {
+      return frames;
+    },
+    event(frame: EventFrame) {
+      const { revision, event } = frame;
+      if (revision !== events.length + 1) onWrong(`revision ${revision} after ${events.length}`);
+      events.push(frame);
+      const turn = String(event["turn"]);
+      if (event.type === "turn.queued") open.add(turn);
+      if (event.type === "turn.started" || event.type === "turn.restarted") {
+        open.add(turn);
+        places.set(turn, { attempt: Number(event["attempt"]), seq: 0 });
+        texts.set(turn, "");
+      }
+      if (isEnding(event.type)) ended(frame);
+      took();
+    },
+    token({ turn, attempt, seq, from = seq, content }: TokenOut) {
+      const place = places.get(turn);
+      if (place?.attempt !== attempt) {
+        onWrong(`a frame of ${turn} attempt ${attempt} in ${place?.attempt ?? "no"} attempt`);
+      }
+      if (from !== (place?.seq ?? 0) + 1) onWrong(`frame ${from} after ${place?.seq} of ${turn}`);
+      places.set(turn, { attempt, seq });
+      texts.set(turn, (texts.get(turn) ?? "") + content);
+      took();
+    },
+    end({ turn }: EndFrame) {
+      if (!owed.delete(turn)) onWrong(`an end of ${turn} that was not owed`);
+      took();
+    },
+    until: (holds) =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          if (!holds()) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+        look();
+      }),
+  };
+}
