@@ -19,14 +19,13 @@ export function weighted<T>(roll: Random, rows: readonly (readonly [weight: numb
 
 const words = ["Tell", "me", "про", "世界", "🙂👩‍💻", 'a "tale"', "of\nrivers", "{1}", "\\n", "é"];
 
-/** `hang` is a wait of ten seconds, so it is rare; without `times` a fault hits every attempt. */
+/** Without `times` a fault hits every attempt, and the turn fails. */
 const faults: readonly (readonly [number, string])[] = [
   [70, ""],
   [4, "[[fault:500 times=1]]"],
   [2, "[[fault:503 times=2]]"],
   [2, "[[fault:500]]"],
   [4, "[[fault:429 retry-after=1 times=1]]"],
-  [1, "[[fault:hang times=1]]"],
   [5, "[[fault:cut after=4 times=1]]"],
   [2, "[[fault:end after=6 times=1]]"],
   [2, "[[fault:malformed after=3 times=1]]"],
@@ -43,8 +42,15 @@ const paces: readonly (readonly [number, (roll: Random) => string])[] = [
   [5, (roll) => `[[tokens:10]] [[first:${between(roll, 500, 2_500)}]]`],
 ];
 
+/** A provider that falls silent is believed in for a minute: whoever asked loses patience first. */
+const silences = ["[[fault:hang times=1]]", "[[fault:stall after=5 times=1]]"] as const;
+
 /** A message unlike every other: `name` stands in it, and `times` counts per message. */
 export function question(roll: Random, name: string): string {
   const said = Array.from({ length: between(roll, 1, 8) }, () => words[between(roll, 0, 9)]);
   return [name, ...said, weighted(roll, paces)(roll), weighted(roll, faults)].join(" ");
 }
+
+/** One that is not answered, or not to its end. */
+export const unanswerable = (roll: Random, name: string): string =>
+  `${name} ${silences[between(roll, 0, 1)]}`;

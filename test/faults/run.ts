@@ -66,11 +66,11 @@ export async function run(options: RunOptions): Promise<Verdict> {
       const which = number % users.length;
       talkers.push(
         talker({
-          ...{ name: `s${seed}t${number}`, url: system.url, network, ledger, wrong: bad },
+          ...{ name: `s${seed}t${number}`, url: system.url, network, ledger, progress },
+          wrong: bad,
           ...{ tenant: users[which]?.tenant ?? "", token: tokens[which] ?? "" },
           roll: seeded(seed * 1_000 + 100 + number),
           jitter: seeded(seed * 1_000 + 500 + number),
-          seen: () => progress.seen(),
         }),
       );
     }
@@ -119,7 +119,7 @@ export async function run(options: RunOptions): Promise<Verdict> {
     bad(error instanceof Error ? (error.stack ?? error.message) : String(error));
   } finally {
     for (const one of talkers) one.close();
-    if (wrong.length > 0) await keep(stored);
+    await keep(stored);
     await stored?.close().catch(() => undefined);
     await system.stop();
   }

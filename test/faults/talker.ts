@@ -10,7 +10,8 @@ import { type Ack, type Client, ClientError, connect, newId } from "../../web/cl
 import type { Random } from "../projections/history.ts";
 import { sayOnce } from "./device.ts";
 import { acknowledged, type CommandType, type Entry, type Ledger } from "./ledger.ts";
-import { between, question, weighted } from "./questions.ts";
+import type { Progress } from "./progress.ts";
+import { between, question, unanswerable, weighted } from "./questions.ts";
 import type { Network } from "./sockets.ts";
 import { openTold, type Told } from "./told.ts";
 
@@ -42,7 +43,7 @@ export interface TalkerOptions {
   readonly jitter: Random;
   readonly network: Network;
   readonly ledger: Ledger;
-  readonly seen: () => void;
+  readonly progress: Progress;
   readonly wrong: (why: string) => void;
 }
 
@@ -50,6 +51,9 @@ export interface TalkerOptions {
 const passing = new Set(["command_unanswered", "unavailable", "shutting_down", "overloaded"]);
 /** Refusals that this load provokes; any other is a finding. */
 const expected = new Set(["turn_running", "queue_full"]);
+/** What others may be told before one who waits in vain gives up, and the time that takes at most. */
+const patience_frames = 300;
+const patience_ms = 5_000;
 const overlaps: readonly (Overlap | undefined)[] = [
   undefined,
   undefined,
@@ -60,7 +64,8 @@ const overlaps: readonly (Overlap | undefined)[] = [
 ];
 
 export function talker(options: TalkerOptions): Talker {
-  const { name, tenant, url, token, roll, jitter, network, ledger, seen, wrong } = options;
+  const { name, tenant, url, token, roll, jitter, network, ledger, progress, wrong } = options;
+  const seen = (): void => progress.seen();
   const door = { url, token };
   let lastId = "";
   const client = open(() => (lastId = newId()));
@@ -111,9 +116,11 @@ export function talker(options: TalkerOptions): Talker {
       }
     }
   }
-  const say = ({ ref }: Talk, overlap?: Overlap): Promise<Ack | null> => {
-    const id = newId();
-    const text = ask();
+  const say = (
+    { ref }: Talk,
+    overlap?: Overlap,
+    { id = newId(), text = ask() } = {},
+  ): Promise<Ack | null> => {
     const more = overlap === undefined ? { id } : { id, overlap };
     const entry = ledger.entry(id, ref, "send");
     return track(settle(entry, () => client.send(ref.id, text, more)));
@@ -221,6 +228,20 @@ export function talker(options: TalkerOptions): Talker {
       },
     ],
     [6, (talk) => aside(talk, { id: newId(), type: "send", ...{ text: ask() } }, false)],
+    [
+      4, // Nobody answers, or not to the end.
+      async (talk) => {
+        const [id, text] = [newId(), unanswerable(roll, `${name}.${(asked += 1)}`)];
+        if ((await say(talk, undefined, { id, text })) === null) return;
+        const turn = (): string | undefined =>
+          talk.told.events
+            .filter(({ event }) => event["user"] === id)
+            .map(({ event }) => String(event["turn"]))[0];
+        await talk.told.until(() => turn() !== undefined);
+        await progress.more(patience_frames, patience_ms);
+        await cancel(talk, turn());
+      },
+    ],
   ];
 
   return {
