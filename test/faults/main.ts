@@ -33,7 +33,10 @@ for (let seed = first; seed < first + seeds; seed++) {
   const folder = temporary(`faults-${seed}`);
   const began = performance.now();
   console.log(`seed ${seed} …`);
-  const { wrong, summary } = await run({ seed, folder, faults, minutes, talkers });
+  const { wrong, summary } = await run({ seed, folder, faults, minutes, talkers }).catch(
+    // It did not even start, or could not be judged.
+    (error: unknown) => ({ wrong: [String(error)], summary: "" }),
+  );
   const seconds = Math.round((performance.now() - began) / 1_000);
   console.log(
     `seed ${seed} ${wrong.length === 0 ? "passed" : "FAILED"} in ${seconds} s. ${summary}`,

@@ -41,7 +41,7 @@ process.on("exit", () => {
 });
 
 /** A process may be started while what it needs is away; it is tried this often. */
-const starts_max = 20;
+const starts_max = 10;
 /** Longer than any start on a busy machine; then it counts as stuck. */
 const ready_ms = 60_000;
 

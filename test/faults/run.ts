@@ -39,7 +39,7 @@ const users: readonly User[] = [
   { tenant: "beta", user: "ann" },
 ];
 /** A stage that takes longer never ends: a queue that is not served, an answer that never comes. */
-const stage_ms = 120_000;
+const stage_ms = 60_000;
 /** What a process says when something is wrong with its data or its code, whatever was broken. */
 const alarming = /cannot go on|could not decide|chain is broken|may not follow|has parked|damaged/i;
 
@@ -194,6 +194,9 @@ export async function run(options: RunOptions): Promise<Verdict> {
     writeFileSync(join(folder, "told.jsonl"), jsonLines(told));
     const source = reader ?? (await openStored(system.natsUrl, system.masterKey).catch(() => null));
     const log = (await source?.log().catch(() => [])) ?? [];
+    const waiting = (await source?.waiting().catch(() => [])) ?? [];
+    const consumers = (await source?.consumers().catch(() => [])) ?? [];
+    writeFileSync(join(folder, "queue.jsonl"), jsonLines([...waiting, ...consumers]));
     writeFileSync(join(folder, "log.jsonl"), jsonLines(log));
     if (reader === null) await source?.close().catch(() => undefined);
   }

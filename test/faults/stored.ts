@@ -19,6 +19,8 @@ import { dump } from "../projections/databases.ts";
 export interface Stored {
   /** Commands that nobody has acknowledged: their subjects. */
   waiting(): Promise<string[]>;
+  /** The state of the queue's consumers that have something to do, as the server tells it. */
+  consumers(): Promise<unknown[]>;
   /** Dead letters: their subjects. */
   dead(): Promise<string[]>;
   /** The last sequence of the log. */
@@ -40,6 +42,13 @@ export async function openStored(natsUrl: string, masterKey: Uint8Array): Promis
   };
   return {
     waiting: () => subjects(commands_stream, "cmd.>"),
+    async consumers() {
+      const busy: unknown[] = [];
+      for await (const info of streams.jsm.consumers.list(commands_stream)) {
+        if (info.num_pending + info.num_ack_pending > 0) busy.push(info);
+      }
+      return busy;
+    },
     dead: () => subjects(dead_stream, "dead.>"),
     end: () => log.lastSequence(),
     async line(ref) {
