@@ -28,6 +28,11 @@ for (const [name, value] of Object.entries({ seed: first, seeds, minutes, faults
   }
 }
 
+// An exit ends what was started; a signal alone would not.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => process.exit(1));
+}
+
 let failed = 0;
 for (let seed = first; seed < first + seeds; seed++) {
   const folder = temporary(`faults-${seed}`);

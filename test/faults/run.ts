@@ -39,7 +39,7 @@ const users: readonly User[] = [
   { tenant: "beta", user: "ann" },
 ];
 /** A stage that takes longer never ends: a queue that is not served, an answer that never comes. */
-const stage_ms = 60_000;
+const stage_ms = 120_000;
 /** What a process says when something is wrong with its data or its code, whatever was broken. */
 const alarming = /cannot go on|could not decide|chain is broken|may not follow|has parked|damaged/i;
 
@@ -60,7 +60,7 @@ export async function run(options: RunOptions): Promise<Verdict> {
   let stored: Stored | null = null;
   let summary = "";
   try {
-    await system.ready();
+    await stage("the system is ready", () => system.ready());
     const tokens = await Promise.all(users.map((who) => system.token(who)));
     for (let number = 0; number < options.talkers; number++) {
       const which = number % users.length;
@@ -116,7 +116,10 @@ export async function run(options: RunOptions): Promise<Verdict> {
       `${turns.length} turns: ${ended("done")} completed, ${ended("cancelled")} cancelled, ${ended("failed")} failed, ${restarts} restarts`,
     ].join("; ");
   } catch (error) {
-    bad(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    bad(error instanceof Error ? error.message : String(error));
+    for (const { ref, told } of talkers.flatMap((one) => one.talks)) {
+      if (told.open.size > 0) bad(`${ref.id} is still generating: ${[...told.open].join(", ")}`);
+    }
   } finally {
     for (const one of talkers) one.close();
     await keep(stored);

@@ -24,7 +24,7 @@ interface Fault {
 }
 
 /** Without a frame for so long, something is stuck: the next fault would only hide it. */
-const stuck_ms = 60_000;
+const stuck_ms = 90_000;
 const workers: readonly PartName[] = ["actors-1", "actors-2"];
 
 export function openScript(options: {

@@ -19,6 +19,14 @@ export interface Told extends Required<Pick<Handlers, "event" | "token" | "end">
   until(holds: () => boolean): Promise<void>;
 }
 
+/** Where two texts part, in a line. */
+export function apart(told: string, stored: string): string {
+  let at = 0;
+  while (at < told.length && told[at] === stored[at]) at += 1;
+  const part = (text: string): string => JSON.stringify(text.slice(at, at + 40));
+  return `from ${at} on told ${part(told)} of ${told.length}, stored ${part(stored)} of ${stored.length}`;
+}
+
 export function openTold(onFrame: () => void, onWrong: (why: string) => void): Told {
   const events: EventFrame[] = [];
   const texts = new Map<string, string>();
@@ -36,7 +44,7 @@ export function openTold(onFrame: () => void, onWrong: (why: string) => void): T
   const ended = (frame: EventFrame): void => {
     const { turn, text, seq } = frame.event;
     const told = texts.get(String(turn)) ?? "";
-    if (told !== text) onWrong(`text of ${String(turn)}: told "${told}", stored "${String(text)}"`);
+    if (told !== text) onWrong(`text of ${String(turn)}: ${apart(told, String(text))}`);
     const last = places.get(String(turn))?.seq ?? 0;
     if (last !== seq) onWrong(`${String(turn)} ends at frame ${String(seq)} after ${last}`);
     open.delete(String(turn));

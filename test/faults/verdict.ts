@@ -11,7 +11,7 @@ import type { Door } from "./device.ts";
 import { faultsOf, type Line } from "./fold.ts";
 import { acknowledged, type Entry } from "./ledger.ts";
 import type { Talk } from "./talker.ts";
-import { openTold, type Told } from "./told.ts";
+import { apart, openTold, type Told } from "./told.ts";
 
 /** Every answer that a command got names its one commit; without an answer it has one at most. */
 export function judgeCommand(entry: Entry, line: Line): string[] {
@@ -73,7 +73,7 @@ function differences(told: Told, line: Line): string[] {
   }
   for (const [turn, { text }] of line.turns) {
     const read = told.texts.get(turn) ?? "";
-    if (read !== text) wrong.push(`read "${read}" as the answer of ${turn}, stored is "${text}"`);
+    if (read !== text) wrong.push(`read as the answer of ${turn}: ${apart(read, text)}`);
   }
   return wrong;
 }
@@ -86,15 +86,18 @@ function sameData(told: Readonly<Record<string, unknown>>, stored: object): bool
   );
 }
 
+/** Each of them waits some seconds in the gateway; a read model that is stale for longer stays so. */
+const asks_max = 8;
+
 /** Asks over HTTP until the read model has come as far as the log. */
 async function get<T>(door: Door, path: string, sequence: number): Promise<T> {
-  for (;;) {
+  for (let asks = 1; ; asks++) {
     const response = await fetch(`${door.url}${path}`, {
       headers: { authorization: `Bearer ${door.token}`, "x-colloquy-seq": String(sequence) },
     });
-    if (response.status === 504) continue;
-    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
-    return (await response.json()) as T; // our own gateway's
+    if (response.ok) return (await response.json()) as T; // our own gateway's
+    const why = `${path}: ${response.status} ${await response.text()}`;
+    if (response.status !== 504 || asks === asks_max) throw new Error(why);
   }
 }
 
@@ -124,7 +127,7 @@ export async function judgeRead(
   for (const [turn, { message, text, status }] of line.turns) {
     const row = byId.get(message);
     if (row === undefined) wrong.push(`the answer of ${turn} is not in its read model`);
-    else if (row.text !== text) wrong.push(`the read model has "${row.text}", stored is "${text}"`);
+    else if (row.text !== text) wrong.push(`its read model has: ${apart(row.text, text)}`);
     else if (row.status !== status) wrong.push(`${turn} is ${row.status}, stored is ${status}`);
   }
   for (const { id: message, status } of byId.values()) {
