@@ -141,7 +141,10 @@ function cancel(
   if (waiting !== undefined) return decided(cancelQueued(waiting, "asked"));
   if (running === null || (turn !== undefined && turn !== running.turn)) return already_so;
   if (context.progress === null) return wants_progress;
-  return decided(...cancelRunning(running, "asked", context.progress), ...next(state, context));
+  return decided(
+    ...cancelRunning(running, "asked", context.progress, context),
+    ...next(state, context),
+  );
 }
 
 /** A conversation in which nothing has happened for long moves to the archive; nothing is lost. */

@@ -130,7 +130,10 @@ function createInstance(
     ]);
     const tokensIn = prompt.reduce((sum, { text }) => sum + ports.models.countTokens(text), 0);
     const { estimated, ...usage } = ports.models.estimate(running, tokensIn, published.text);
-    return { ...published, call: { usage, estimated, first_token_ms: null, total_ms: null } };
+    const call = { usage, estimated, first_token_ms: null, total_ms: null };
+    const { owner } = running;
+    const alive = owner !== ports.workers.id && !ports.workers.gone(owner);
+    return { ...published, call, ...(alive ? { elsewhere: true } : {}) };
   };
 
   return {

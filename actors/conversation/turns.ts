@@ -95,20 +95,32 @@ export function cancelAll(
   const waiting = state.queue.map((turn) => cancelQueued(turn, reason));
   if (state.running === null) return waiting;
   if (context.progress === null) return null;
-  return [...cancelRunning(state.running, reason, context.progress), ...waiting];
+  return [...cancelRunning(state.running, reason, context.progress, context), ...waiting];
 }
 
-/** The turn that runs ends with what it has published; what its call has used is on the bill. */
+/**
+ * The turn that runs ends with what it has published; what its call has used is on the bill. While
+ * another worker still writes, nobody knows its last frame, and clients may be told more than the
+ * ending holds. So the same text ends the turn as an attempt of its own, which never ran: what comes
+ * of the attempt before is void from there on (I5).
+ */
 export function cancelRunning(
   running: RunningTurn,
   reason: CancelReason,
   progress: Progress,
+  context: DecisionContext,
 ): DomainEvent[] {
-  const { turn, message, attempt } = running;
+  const { turn, message, provider, model } = running;
   const { call, seq, text, frames } = progress;
   const usage = call?.usage ?? no_usage;
+  const apart = progress.elsewhere === true && running.attempt < limits.turn_attempts_max;
+  const attempt = running.attempt + (apart ? 1 : 0);
+  const owner = context.worker;
   return [
     ...(call === null ? [] : [attempted(running, "cancelled", call)]),
+    ...(apart
+      ? [event("turn.restarted", { turn, attempt, owner, provider, model, reason: "disowned" })]
+      : []),
     event("turn.cancelled", { turn, message, attempt, seq, text, frames, usage, reason }),
   ];
 }

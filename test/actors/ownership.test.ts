@@ -74,15 +74,17 @@ function open() {
   };
 }
 
-test("I7: a cancel that another worker decides ends the turn, and its owner stops", async () => {
-  const { world, message, types, until, pass, send, one, other } = open();
+test("I5: I7: a cancel that another worker decides ends the turn, and voids what its owner still writes", async () => {
+  const { world, stored, message, types, until, pass, send, one, other } = open();
   const held = send.to(one);
   await until(() => types().includes("turn.started"));
   await pass(50);
   const cancel = message({ name: "cancel", data: {} });
   const decided = cancel.to(other);
   await until(() => decided.includes("ack"));
-  expect(types().slice(-2)).toEqual(["model.attempted", "turn.cancelled"]);
+  expect(types().slice(-3)).toEqual(["model.attempted", "turn.restarted", "turn.cancelled"]);
+  const ended = stored.commits(ref).at(-1)?.events.at(-1);
+  expect(ended?.data).toMatchObject({ attempt: 2, reason: "asked" });
   expect(other.host.running()).toBe(0);
   await until(() => one.host.running() === 0 && held.includes("ack"));
   expect(types().at(-1)).toBe("turn.cancelled");

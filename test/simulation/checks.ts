@@ -28,7 +28,7 @@ export function violationsOf(world: World, calm: boolean): string[] {
     folded.set(refKey(ref), states);
     checkLine(commits, note);
     const again = commits.some(({ events }) =>
-      events.some(({ type }) => type === "turn.restarted"),
+      events.some(({ type, data }) => type === "turn.restarted" && !neverRan(events, data.attempt)),
     );
     note(!calm || !again, "I7: a turn was restarted without need");
     checkTurns(world, ref, commits, states, note);
@@ -73,6 +73,11 @@ function checkLine(commits: readonly Commit[], note: Note): void {
   }
 }
 
+/** An attempt that begins in the commit that ends it: what voids the one before, and nothing more. */
+const neverRan = (events: Commit["events"], attempt: number): boolean =>
+  events.some(({ type, data }) => type === "turn.restarted" && data.attempt === attempt) &&
+  events.some(({ type, data }) => type === "turn.cancelled" && data.attempt === attempt);
+
 function checkTurns(
   { stored, calls }: World,
   ref: ActorRef,
@@ -98,9 +103,12 @@ function checkTurns(
       if (!isEnding(type) || !("frames" in data) || !("message" in data)) continue;
       ended.set(data.turn, (ended.get(data.turn) ?? 0) + 1);
       const { turn, attempt, text, seq, frames } = data;
-      const seen = stored.frames(ref, turn, attempt);
+      // Its text is that of the one before.
+      const unrun = neverRan(events, attempt);
+      const seen = stored.frames(ref, turn, unrun ? attempt - 1 : attempt);
       const lost = events.some((one) => "outcome" in one.data && one.data.outcome === "lost");
-      const own = !lost && by.type === "system" && by.id === owners.get(`${turn} ${attempt}`);
+      const own =
+        !lost && !unrun && by.type === "system" && by.id === owners.get(`${turn} ${attempt}`);
       const shown = seen
         .slice(0, seq)
         .map(({ d }) => d)
