@@ -63,13 +63,15 @@ export async function install(
     secret: new TextEncoder().encode(secret),
     masterKey,
     async worker() {
-      const before = new Set(await presentWorkers(streams));
+      const before = new Set((await presentWorkers(streams)).map(({ id }) => id));
       const program = launch(["cli/main.ts", "serve", "--roles", "actors"], settings);
       programs.add(program);
       let ended = false;
       void program.gone.then(() => (ended = true));
       for (;;) {
-        const id = (await presentWorkers(streams)).find((one) => !before.has(one));
+        const id = (await presentWorkers(streams))
+          .map((one) => one.id)
+          .find((one) => !before.has(one));
         if (id !== undefined) return { ...program, id };
         if (ended) throw new Error(`a worker ended: ${program.trouble()}`);
         await pause(look_ms);

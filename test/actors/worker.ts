@@ -88,7 +88,7 @@ export async function startWorld(given?: System<Server>): Promise<World> {
   const provider = await startModelServer({ tokens: 5 });
   const ends: (() => Promise<void>)[] = [];
 
-  const worker: World["worker"] = async ({ url, log: around = (own) => own } = {}) => {
+  const worker: World["worker"] = async ({ url, log: around = (own: LogPort) => own } = {}) => {
     const { streams, vault, log } = await system.client(url);
     const models: ModelRegistry = createModels({
       openai: { apiKey: "test", baseUrl: provider.url, model: "scripted" },

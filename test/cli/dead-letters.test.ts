@@ -58,7 +58,7 @@ async function bury({
 }: Buried = {}): Promise<{ letter: number; conversation: string; command: string }> {
   const made = headers();
   const by = { type: "user", id: "you" } as const;
-  const signature = await bySigner(folderSecret(folder, "secret")).sign(by, tenant, command);
+  const signature = bySigner(folderSecret(folder, "secret")).sign(by, tenant, command);
   made.set("Colloquy-Code", "command_dead");
   made.set("Colloquy-Reason", reason);
   made.set("Colloquy-Command", command);

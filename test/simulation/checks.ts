@@ -1,7 +1,7 @@
 /** What must hold at the end of every run, whatever happened in it: I1 to I5, I7 and I12. */
 import { createActor, transition } from "xstate";
 import { decide } from "../../actors/conversation/decide.ts";
-import type { Conversation, DecisionContext } from "../../actors/conversation/decision.ts";
+import type { DecisionContext } from "../../actors/conversation/decision.ts";
 import { conversationMachine } from "../../actors/conversation/machine.ts";
 import type { ConversationEvent } from "../../actors/conversation/state.ts";
 import { type Commit, zero_hash } from "../../schemas/commit.ts";
@@ -202,7 +202,7 @@ function checkMessage(
 
 function isTrueOf(at: State, { command, id, by }: Message, reply: Answered["reply"]): boolean {
   const { value, context } = at;
-  const life = (typeof value === "string" ? value : "active") as Conversation["life"];
+  const life = typeof value === "string" ? value : "active";
   const asking: DecisionContext = {
     ...{ command: id, by, full: false, overloaded: false, busy: false, worker: "oracle" },
     at: context.at,

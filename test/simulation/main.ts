@@ -1,6 +1,6 @@
 /**
- * Runs seeds of the simulation: `main.ts --seeds 1-2000` names the first that fails and ends with 1,
- * `main.ts --seed 17 --trace` shows one, event by event.
+ * Runs seeds of the simulation: `npm run simulate -- --seeds 1-2000` names the first that fails and
+ * ends with 1, `npm run simulate -- --seed 17 --trace` shows one, event by event.
  */
 import { parseArgs } from "node:util";
 import { runSeed } from "./story.ts";
@@ -21,7 +21,7 @@ for (let seed = from; seed <= to; seed++) {
   );
   if (violations.length === 0) continue;
   console.log(`seed ${seed}:\n${[...new Set(violations)].join("\n")}`);
-  console.log(`again: node_modules/.bin/node test/simulation/main.ts --seed ${seed} --trace`);
+  console.log(`again: npm run simulate -- --seed ${seed} --trace`);
   process.exit(1);
 }
 console.log(`${to - from + 1} seeds, ${Math.round(performance.now() - began)} ms`);
