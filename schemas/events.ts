@@ -50,13 +50,15 @@ const ending = {
 };
 
 /**
- * Why a turn goes on elsewhere: the message that it is held by came again, its owner has ended, or
- * its owner lives and says that it does not run it.
+ * Why a turn has a further attempt: the message that it is held by came again, its owner has ended,
+ * its owner lives and says that it does not run it, or (`voided`) a worker that does not run it ends
+ * it, in the same commit: that attempt never runs.
  */
 export const TakeoverReason = Type.Union([
   Type.Literal("lease_redelivered"),
   Type.Literal("owner_gone"),
   Type.Literal("disowned"),
+  Type.Literal("voided"),
 ]);
 export type TakeoverReason = Static<typeof TakeoverReason>;
 

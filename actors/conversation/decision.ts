@@ -16,7 +16,7 @@ export interface Conversation {
 
 /** How far the running turn has come: what it published, and what its call has used by now. */
 export interface Progress extends Published {
-  /** The attempt may run in another worker, which publishes frames that are not in here. */
+  /** Read from what others can see of it; its owner may have published more. */
   readonly elsewhere?: true;
   /** Null when no call of a model was under way. */
   readonly call: CallReport | null;

@@ -131,9 +131,7 @@ function createInstance(
     const tokensIn = prompt.reduce((sum, { text }) => sum + ports.models.countTokens(text), 0);
     const { estimated, ...usage } = ports.models.estimate(running, tokensIn, published.text);
     const call = { usage, estimated, first_token_ms: null, total_ms: null };
-    const { owner } = running;
-    const alive = owner !== ports.workers.id && !ports.workers.gone(owner);
-    return { ...published, call, ...(alive ? { elsewhere: true } : {}) };
+    return { ...published, call, elsewhere: true };
   };
 
   return {

@@ -16,7 +16,7 @@ import {
   wants_progress,
 } from "./decision.ts";
 import type { ConversationState, RunningTurn } from "./state.ts";
-import { attempted, failed, next } from "./turns.ts";
+import { attempted, attemptToEnd, failed, next } from "./turns.ts";
 
 export type NamedReport = {
   [N in ReportName]: { readonly name: N; readonly data: CommandData<N> };
@@ -111,8 +111,10 @@ function takeOver(
   const lost = progress.call === null ? [] : [attempted(running, "lost", progress.call)];
   if (attempt >= limits.turn_attempts_max) {
     const code = "turn_attempts_exhausted";
-    const ended = failed(running, progress, code, "Its workers were lost, one after the other.");
-    return decided(...lost, ended, ...next(state, context));
+    const ending = attemptToEnd(running, progress, context);
+    const last = { ...running, attempt: ending.attempt };
+    const ended = failed(last, progress, code, "Its workers were lost, one after the other.");
+    return decided(...lost, ...ending.voiding, ended, ...next(state, context));
   }
   const route = routeFor(context, running.model);
   return decided(

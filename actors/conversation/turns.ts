@@ -99,28 +99,37 @@ export function cancelAll(
 }
 
 /**
- * The turn that runs ends with what it has published; what its call has used is on the bill. While
- * another worker still writes, nobody knows its last frame, and clients may be told more than the
- * ending holds. So the same text ends the turn as an attempt of its own, which never ran: what comes
- * of the attempt before is void from there on (I5).
+ * Whoever ends a turn without running it cannot know its last frame: its owner may still write, and
+ * clients may have been told frames that the memory stream has lost. So the same text ends it as an
+ * attempt of its own, which never runs: what comes of the one before is void from there on (I5).
  */
+export function attemptToEnd(
+  { turn, attempt, provider, model }: RunningTurn,
+  progress: Progress,
+  { worker: owner }: DecisionContext,
+): { readonly attempt: number; readonly voiding: readonly DomainEvent[] } {
+  if (progress.elsewhere !== true) return { attempt, voiding: [] };
+  const data = { turn, attempt: attempt + 1, owner, provider, model };
+  return {
+    attempt: attempt + 1,
+    voiding: [event("turn.restarted", { ...data, reason: "voided" })],
+  };
+}
+
+/** The turn that runs ends with what it has published; what its call has used is on the bill. */
 export function cancelRunning(
   running: RunningTurn,
   reason: CancelReason,
   progress: Progress,
   context: DecisionContext,
 ): DomainEvent[] {
-  const { turn, message, provider, model } = running;
+  const { turn, message } = running;
   const { call, seq, text, frames } = progress;
   const usage = call?.usage ?? no_usage;
-  const apart = progress.elsewhere === true && running.attempt < limits.turn_attempts_max;
-  const attempt = running.attempt + (apart ? 1 : 0);
-  const owner = context.worker;
+  const { attempt, voiding } = attemptToEnd(running, progress, context);
   return [
     ...(call === null ? [] : [attempted(running, "cancelled", call)]),
-    ...(apart
-      ? [event("turn.restarted", { turn, attempt, owner, provider, model, reason: "disowned" })]
-      : []),
+    ...voiding,
     event("turn.cancelled", { turn, message, attempt, seq, text, frames, usage, reason }),
   ];
 }

@@ -302,6 +302,22 @@ describe("reports and takeovers", () => {
     expect(events[1]?.data).toMatchObject({ turn: "t1", attempt: 2, owner: "here" });
   });
 
+  test("I5: whoever ends a turn that it does not run voids the attempt that may still be written", () => {
+    const elsewhere = { progress: { ...progress, elsewhere: true as const } };
+    const cut = when(running, "cancel", {}, elsewhere);
+    expect(cut.said).toBe("model.attempted turn.restarted turn.cancelled");
+    expect(cut.events[0]?.data).toMatchObject({ attempt: 1 });
+    expect(cut.events[1]?.data).toMatchObject({ attempt: 2, owner: "here", reason: "voided" });
+    const { text, seq, frames } = progress;
+    expect(cut.events[2]?.data).toMatchObject({ attempt: 2, text, seq, frames });
+    const last = limits.turn_attempts_max;
+    const history = [...running];
+    for (let attempt = 2; attempt <= last; attempt++) history.push(restarted("t1", attempt));
+    const lost = when(history, "takeover", { ...data.takeover, attempt: last }, elsewhere);
+    expect(lost.said).toBe("model.attempted turn.restarted turn.failed");
+    expect(lost.events[2]?.data).toMatchObject({ attempt: last + 1, text });
+  });
+
   test("I7: past the last attempt the turn fails with what was seen, and the next begins", () => {
     const last = limits.turn_attempts_max;
     const history = [...waiting];

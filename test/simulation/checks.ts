@@ -75,8 +75,10 @@ function checkLine(commits: readonly Commit[], note: Note): void {
 
 /** An attempt that begins in the commit that ends it: what voids the one before, and nothing more. */
 const neverRan = (events: Commit["events"], attempt: number): boolean =>
-  events.some(({ type, data }) => type === "turn.restarted" && data.attempt === attempt) &&
-  events.some(({ type, data }) => type === "turn.cancelled" && data.attempt === attempt);
+  events.some(
+    ({ type, data }) =>
+      type === "turn.restarted" && data.reason === "voided" && data.attempt === attempt,
+  );
 
 function checkTurns(
   { stored, calls }: World,
@@ -97,7 +99,8 @@ function checkTurns(
       if (type === "turn.queued" || type === "turn.started") begun.add(data.turn);
       if (type === "turn.started" || type === "turn.restarted") {
         owners.set(`${data.turn} ${data.attempt}`, data.owner);
-        note(data.attempt <= limits.turn_attempts_max, "I7: too many attempts");
+        const ran = data.attempt - (neverRan(events, data.attempt) ? 1 : 0);
+        note(ran <= limits.turn_attempts_max, "I7: too many attempts");
       }
       if (type === "model.attempted") billed.add(`${data.turn} ${data.attempt}`);
       if (!isEnding(type) || !("frames" in data) || !("message" in data)) continue;
