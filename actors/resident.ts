@@ -257,7 +257,7 @@ export class Resident {
       this.#waits += 1;
       if (item.is === "delivery" && this.#waits === limits.deliveries_max) {
         // Once: a log that is full, or away for long, is seen by whoever runs this.
-        ports.report({ what: "a command waits", ref: this.ref, error });
+        ports.report({ what: "an actor waits", ref: this.ref, error });
       }
       await this.#line.pause(backoff_ms(this.#waits)).catch(() => undefined);
       return "again";

@@ -42,7 +42,7 @@ export function violationsOf(world: World, calm: boolean): string[] {
 }
 
 /** What a worker says when the troubles are to blame. */
-const expected = /(could not be erased yet|a command waits): AppError: simulated$/;
+const expected = /(could not be erased yet|an actor waits): AppError: simulated$/;
 
 type Note = (holds: boolean, what: string) => void;
 
