@@ -108,7 +108,8 @@ export async function startSystem(
       ends.push(() => workers.leave());
       const asking = openAsking(streams, { id: workers.id, clock });
       ends.push(() => asking.stop());
-      const timers = openTimers(streams, { worker: workers.id, secret, ids, report });
+      const timers = openTimers(streams, { worker: workers.id, secret, clock, ids, report });
+      ends.push(() => timers.stop());
       const host = createHost({
         ...{ log, models, clock, ids, report, timers },
         workers: { ...workers, ...asking },

@@ -102,7 +102,9 @@ export async function startWorld(given?: System<Server>): Promise<World> {
       problems.push(`${what}: ${String(error)}`);
     };
     const asking = openAsking(streams, { id: workers.id, clock: systemClock });
-    const timers = openTimers(streams, { worker: workers.id, secret, ids: systemIds, report });
+    const timers = openTimers(streams, {
+      ...{ worker: workers.id, secret, clock: systemClock, ids: systemIds, report },
+    });
     const stood = around(log);
     const host = createHost({
       log: {
@@ -137,6 +139,7 @@ export async function startWorld(given?: System<Server>): Promise<World> {
       await host.drain(drain_ms);
       await queue.stop();
       asking.stop();
+      timers.stop();
       await workers.leave();
       await models.close();
     };

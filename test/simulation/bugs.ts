@@ -115,8 +115,8 @@ export const bugs: readonly Bug[] = [
     name: "a running turn taken over while its owner lives",
     breaks: /without need/,
     file: "actors/resident.ts",
-    find: "workers.gone(running.owner)",
-    replace: "running.owner !== workers.id",
+    find: "running.owner === workers.id || workers.gone(running.owner)",
+    replace: "true",
   },
   {
     name: "an effect that goes on before its ending is known to be lost",
@@ -124,14 +124,6 @@ export const bugs: readonly Bug[] = [
     file: "actors/line.ts",
     find: "this.#loaded?.instance.detach();",
     replace: "this.#loaded?.instance.thaw(); this.#loaded?.instance.detach();",
-  },
-  {
-    name: "a lease held although its takeover failed",
-    breaks: /I1|I7/,
-    file: "actors/resident.ts",
-    find: "const elsewhere = instance.running()?.here === false;",
-    replace:
-      'if (instance.leaseOf(command) !== "none") this.leases.hold(delivery); const elsewhere = instance.running()?.here === false;',
   },
   {
     name: "an owner that lives but was made to stop is never asked",

@@ -20,7 +20,9 @@ beforeEach(async () => {
   const { streams } = system;
   await ensureConsumers(streams, partitions);
   const report = ({ what }: { what: string }): void => void problems.push(what);
-  timers = openTimers(streams, { worker: me, secret, ids: systemIds, report });
+  timers = openTimers(streams, {
+    ...{ worker: me, secret, clock: systemClock, ids: systemIds, report },
+  });
   const worker = await joinWorkers(streams, { id: me, clock: systemClock });
   const queue = consumeCommands({
     ...{ streams, secret, worker, partitions, report },
@@ -35,6 +37,7 @@ beforeEach(async () => {
     },
   });
   ends.push(async () => {
+    timers.stop();
     await queue.stop();
     await worker.leave();
   });
