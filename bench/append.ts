@@ -12,7 +12,7 @@ import { type ActorRef, systemIds } from "../schemas/ids.ts";
 import { connectStreams } from "../streams/connection.ts";
 import { openLog } from "../streams/log.ts";
 import { startNatsServer } from "../streams/server.ts";
-import { provision } from "../streams/topology.ts";
+import { provision } from "../streams/provision.ts";
 import { openVault } from "../streams/vault.ts";
 import { beside } from "./beside.ts";
 import { type Print, rate } from "./figures.ts";

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { type ActorRef, systemIds } from "../schemas/ids.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { connectStreams } from "../streams/connection.ts";
-import { provision } from "../streams/topology.ts";
+import { provision } from "../streams/provision.ts";
 import { connectAlone } from "./actor-ports.ts";
 import { figure, type Print, rate } from "./figures.ts";
 import { turnsOf, writeConversation } from "./histories.ts";

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { startPglite } from "../projections/pglite-server.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
-import { provision } from "../streams/topology.ts";
+import { provision } from "../streams/provision.ts";
 import { presentWorkers } from "../streams/workers.ts";
 import { limits } from "../schemas/limits.ts";
 import { pause } from "./figures.ts";

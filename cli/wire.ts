@@ -30,7 +30,7 @@ import { openSnapshots } from "../streams/snapshots.ts";
 import { textPort } from "../streams/texts.ts";
 import { openTimers } from "../streams/timers.ts";
 import { tokenPort } from "../streams/tokens.ts";
-import { provision } from "../streams/topology.ts";
+import { provision, provisioned } from "../streams/provision.ts";
 import { openVault } from "../streams/vault.ts";
 import { joinWorkers } from "../streams/workers.ts";
 import { codeVersion } from "./code-version.ts";
@@ -72,8 +72,12 @@ export async function startSystem(
     for (const end of ends.splice(0).reverse()) await end();
   };
   try {
-    await provision(streams, { partitions, replicas });
-    await ensureConsumers(streams, partitions);
+    if (wanted.has("actors") || embedded.nats) {
+      await provision(streams, { partitions, replicas });
+      await ensureConsumers(streams, partitions);
+    } else {
+      await provisioned(streams, partitions);
+    }
     const vault = await openVault(streams, services.masterKey);
     const log = openLog(streams, vault);
     if (folder !== null && embedded.nats) {
@@ -98,7 +102,7 @@ export async function startSystem(
     }
 
     let drain = (): Promise<void> => Promise.resolve();
-    if (wanted.has("actors")) {
+    if (wanted.has("actors") || embedded.nats) {
       // A turn begins with the model that was wished for, so the list of models comes first.
       await listed;
       const workers = await joinWorkers(streams, {

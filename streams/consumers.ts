@@ -8,7 +8,8 @@ import { limits } from "../schemas/limits.ts";
 import { partitionFilter } from "../schemas/subjects.ts";
 import type { Streams } from "./connection.ts";
 import { unavailable } from "./faults.ts";
-import { commands_stream, settled } from "./topology.ts";
+import { settled } from "./provision.ts";
+import { commands_stream } from "./topology.ts";
 
 /** The one priority group; who pulls in it may become its pinned client. */
 export const owner_group = "owner";

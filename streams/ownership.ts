@@ -9,7 +9,8 @@ import { assignment } from "./assignment.ts";
 import type { Streams } from "./connection.ts";
 import { consumerName, owner_group } from "./consumers.ts";
 import { unavailable } from "./faults.ts";
-import { commands_stream, storedPartitions } from "./topology.ts";
+import { storedPartitions } from "./provision.ts";
+import { commands_stream } from "./topology.ts";
 import { type Present, presentWorkers } from "./workers.ts";
 
 export interface Ownership {

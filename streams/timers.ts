@@ -62,7 +62,9 @@ export function openTimers(
         return;
       } catch (error) {
         if (tries === 0) report({ what: "a timer could not be set yet", ref, error });
-        await new Promise<void>((resolve) => void clock.after(limits.runner_backoff_ms_max, resolve));
+        await new Promise<void>(
+          (resolve) => void clock.after(limits.runner_backoff_ms_max, resolve),
+        );
       }
     }
   };

@@ -9,7 +9,7 @@ import { followCommits } from "../../streams/live.ts";
 import { readCommits } from "../../streams/reader.ts";
 import { type NatsServer, startNatsServer } from "../../streams/server.ts";
 import { replayTokens, tokenPort } from "../../streams/tokens.ts";
-import { provision } from "../../streams/topology.ts";
+import { provision } from "../../streams/provision.ts";
 import { startNats, temporary } from "../support/services.ts";
 import { all, type Client, connectClient, draft, newRef, partitions, said } from "./system.ts";
 import { connectStreams } from "../../streams/connection.ts";

@@ -5,7 +5,7 @@ import { type DomainEvent, event } from "../../schemas/events.ts";
 import { type ActorRef, systemIds } from "../../schemas/ids.ts";
 import { connectStreams, type Streams } from "../../streams/connection.ts";
 import { type Log, openLog } from "../../streams/log.ts";
-import { provision } from "../../streams/topology.ts";
+import { provision } from "../../streams/provision.ts";
 import { openVault, type Vault } from "../../streams/vault.ts";
 import { type Running, startNats } from "../support/services.ts";
 

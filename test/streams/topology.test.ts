@@ -5,7 +5,8 @@ import { limits } from "../../schemas/limits.ts";
 import { commandSubject } from "../../schemas/subjects.ts";
 import { connectStreams } from "../../streams/connection.ts";
 import { ensureConsumers } from "../../streams/consumers.ts";
-import { changeOf, provision, topology } from "../../streams/topology.ts";
+import { changeOf, provision } from "../../streams/provision.ts";
+import { topology } from "../../streams/topology.ts";
 import { newRef, partitions, startSystem, type System } from "./system.ts";
 
 let system: System;

@@ -1,0 +1,88 @@
+/** The roles in processes of their own, each as the user that nats.conf has for it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { newId } from "../../web/client.ts";
+import { startDatabase } from "../faults/system.ts";
+import { type Running, startNats, temporary } from "../support/services.ts";
+import { environment, type Served, startServe } from "./serve.ts";
+import { openStory } from "./story.ts";
+
+const root = join(import.meta.dirname, "../..");
+let folder: string;
+let nats: Running;
+const ends: (() => Promise<unknown>)[] = [];
+beforeEach(async () => {
+  folder = temporary("roles");
+  const conf = readFileSync(join(root, "nats.conf"), "utf8");
+  const config = conf
+    .replaceAll(/\$NATS_([A-Z]+)_PASSWORD/g, (_all, user: string) => `of-${user.toLowerCase()}`)
+    .replace("0.0.0.0:4222", "127.0.0.1:-1")
+    .replace(/^http:.*$/m, "")
+    .replace("/data/jetstream", join(folder, "jetstream"));
+  nats = await startNats(folder, { config, replace: true });
+});
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end();
+  await nats.stop();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+});
+
+test("a gateway, a projector and a worker start in any order with the least rights, and hold a conversation", async () => {
+  const database = await startDatabase(join(folder, "postgres"));
+  ends.push(() => database.stop());
+  const settings = (user: string): Record<string, string> => ({
+    NATS_URL: nats.url.replace("//", `//${user}:of-${user}@`),
+    DATABASE_URL: database.url,
+    COLLOQUY_SECRET: "s".repeat(64),
+    COLLOQUY_MASTER_KEY: "0123456789abcdef".repeat(4),
+  });
+  // The front door comes first and waits for what a worker makes.
+  const serving = startServe(folder, settings("gateway"), ["--roles", "gateway"]);
+  const others: readonly [string, string][] = [
+    ["projector", "projections"],
+    ["worker", "actors"],
+  ];
+  const parts = others.map(([user, role]) => part(settings(user), role));
+  const gateway: Served = await serving;
+  ends.push(() => gateway.end("SIGTERM"));
+  await expect
+    .poll(() => fetch(`${gateway.url}/ready`).then(({ status }) => status), { timeout: 30_000 })
+    .toBe(200);
+
+  const wrong: string[] = [];
+  const story = openStory((why) => wrong.push(why));
+  const client = gateway.client();
+  const id = newId();
+  client.begin(id, story);
+  await client.send(id, "A log is an ordered list of events. What is a log?");
+  await story.until(({ frames }) => frames.some(({ type }) => type === "end"));
+  client.close();
+  expect(wrong).toEqual([]);
+  for (const one of parts) {
+    one.process.kill("SIGTERM");
+    expect(await one.ended).toEqual([0, null]);
+    // Nothing that it did was refused to it.
+    expect(one.complaints.filter((line) => /permission/i.test(line))).toEqual([]);
+  }
+}, 90_000);
+
+/** A process without a gateway. */
+function part(
+  env: Record<string, string>,
+  role: string,
+): { process: ChildProcess; ended: Promise<unknown>; complaints: string[] } {
+  const child = spawn(process.execPath, ["cli/main.ts", "serve", "--roles", role], {
+    ...{ cwd: root, env: environment(folder, env), stdio: ["ignore", "ignore", "pipe"] },
+  });
+  const complaints: string[] = [];
+  if (child.stderr !== null) {
+    createInterface({ input: child.stderr }).on("line", (line) => complaints.push(line));
+  }
+  const ended = once(child, "close");
+  ends.push(async () => child.kill("SIGKILL"));
+  return { process: child, ended, complaints };
+}
