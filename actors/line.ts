@@ -5,18 +5,21 @@
  * snapshot that the log agrees with (I4).
  */
 import { isWorkerCommand, type NamedCommand } from "../schemas/commands.ts";
-import { type Commit, type CommitDraft, empty_head, type Head, headOf } from "../schemas/commit.ts";
+import type { Commit, CommitDraft, Head } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Instance, Kind } from "./kind.ts";
+import {
+  fold,
+  fromSnapshot,
+  type Loaded,
+  nothingFolded,
+  type Place,
+  placeOf,
+  toSnapshot,
+} from "./loaded.ts";
 import type { Ports, Snapshot } from "./ports.ts";
-
-/** The last revision and the EVENTS sequence of a commit. */
-export interface Place {
-  readonly revision: number;
-  readonly sequence: number;
-}
 
 /** What came of a command. `done` without a commit names where the line ended. */
 export type Outcome =
@@ -35,15 +38,6 @@ export interface Order {
 
 /** The actor left this worker while something was on its way. */
 export class Left extends Error {}
-
-interface Loaded {
-  readonly instance: Instance;
-  head: Head;
-  /** The revision that the last snapshot holds. */
-  kept: number;
-  /** Every command that made a commit, and where. */
-  readonly commits: Map<string, Place>;
-}
 
 export class Line {
   readonly #ref: ActorRef;
@@ -161,10 +155,7 @@ export class Line {
     const snapshot = await this.here(this.#ports.snapshots.load(this.#ref));
     const loaded =
       (snapshot === null ? null : await this.#restored(snapshot)) ??
-      (await this.#read({
-        instance: this.#kind.create(this.#ref),
-        ...{ head: empty_head, kept: 0, commits: new Map() },
-      }));
+      (await this.#read(nothingFolded(this.#kind.create(this.#ref))));
     this.#loaded = loaded;
     this.#onFolded(loaded.instance);
     this.#keep(loaded, limits.snapshot_events);
@@ -173,13 +164,10 @@ export class Line {
   }
 
   /** From a snapshot and what came behind it; null when the log does not go on from there. */
-  async #restored({ head, state, commits }: Snapshot): Promise<Loaded | null> {
+  async #restored(snapshot: Snapshot): Promise<Loaded | null> {
     try {
-      return await this.#read({
-        instance: this.#kind.create(this.#ref, state),
-        ...{ head, kept: head.revision },
-        commits: new Map(commits.map(([id, revision, sequence]) => [id, { revision, sequence }])),
-      });
+      const instance = this.#kind.create(this.#ref, snapshot.state);
+      return await this.#read(fromSnapshot(instance, snapshot));
     } catch (error) {
       if (error instanceof Left || isAway(error)) throw error;
       this.#ports.report({ what: "a snapshot does not fit the log", ref: this.#ref, error });
@@ -197,13 +185,9 @@ export class Line {
 
   /** Takes a snapshot when so many events came behind the last. Only of what the log has taken. */
   #keep(loaded: Loaded, events: number): void {
-    const { instance, head, kept } = loaded;
-    if (head.revision - kept < events) return;
-    loaded.kept = head.revision;
-    const commits = [...loaded.commits].map(
-      ([id, { revision, sequence }]) => [id, revision, sequence] as const,
-    );
-    this.#ports.snapshots.save(this.#ref, { head, state: instance.state(), commits });
+    if (loaded.head.revision - loaded.kept < events) return;
+    loaded.kept = loaded.head.revision;
+    this.#ports.snapshots.save(this.#ref, toSnapshot(loaded));
   }
 
   /** Folds what the log holds behind what was folded, inert; then wakes what may run here. */
@@ -265,11 +249,3 @@ export class Line {
 /** Nothing is wrong but that a service cannot be reached. */
 export const isAway = (error: unknown): boolean =>
   error instanceof AppError && error.code === "unavailable";
-
-function fold(loaded: Loaded, commit: Commit): void {
-  loaded.instance.fold(commit);
-  loaded.head = headOf(commit);
-  loaded.commits.set(commit.command, placeOf(loaded.head));
-}
-
-const placeOf = ({ revision, sequence }: Head): Place => ({ revision, sequence });

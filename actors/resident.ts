@@ -11,7 +11,8 @@ import { limits } from "../schemas/limits.ts";
 import type { Instance, Kind } from "./kind.ts";
 import { Leases } from "./leases.ts";
 import { isAway, Line, type Outcome } from "./line.ts";
-import type { Attempt, Delivery, Ports } from "./ports.ts";
+import type { Delivery, Ports } from "./ports.ts";
+import { Recovery } from "./recovery.ts";
 
 /** What waits in a mailbox. `refresh` reads what others have appended. */
 export type Item =
@@ -47,11 +48,10 @@ export class Resident {
   partition: number;
   readonly #around: Surroundings;
   readonly #line: Line;
+  readonly #recovery: Recovery;
   readonly #mailbox: Item[] = [];
   #working = false;
   #left = false;
-  /** An attempt whose owner lives and says that it does not run it, and since when. */
-  #disowned: (Attempt & { readonly since_ms: number }) | null = null;
   /** How often in a row the item in hand met a service that is away. */
   #waits = 0;
 
@@ -62,6 +62,9 @@ export class Resident {
     this.leases = new Leases((held, change) => around.onHeld(held, change));
     this.#line = new Line(ref, around.ports, around.kind, (instance) =>
       this.leases.release((command) => instance.leaseOf(command) === "none"),
+    );
+    this.#recovery = new Recovery(ref, around.ports, (instance, reason) =>
+      this.#takeOver(instance, reason),
     );
   }
 
@@ -139,8 +142,9 @@ export class Resident {
     switch (item.is) {
       case "refresh": {
         const instance = await this.#line.refresh();
-        this.#askOwner(instance);
-        return this.#recover(instance);
+        // A message that we hold does not come again when whoever runs its turn was made to stop.
+        if (this.leases.size > 0) this.#recovery.ask(instance);
+        return this.#recovery.look(instance);
       }
       case "report": {
         const outcome = await this.#inside(item.command, item.id);
@@ -149,7 +153,7 @@ export class Resident {
       }
       case "delivery": {
         const { id, command, by, traceparent, partition } = item.delivery;
-        await this.#recover(await this.#line.load());
+        await this.#recovery.look(await this.#line.load());
         const overloaded = (): boolean => this.#around.overloaded(partition);
         const begins = leasingCommands.has(command.name);
         const claim = begins ? this.#around.claim(this.ref.tenant) : null;
@@ -187,46 +191,6 @@ export class Resident {
     // never be tried again.
     if ((await this.#line.load()).leaseOf(command) === "none") delivery.ack();
     else this.leases.hold(delivery);
-  }
-
-  /** A running turn that nobody runs any more is taken over. */
-  async #recover(instance: Instance): Promise<void> {
-    const { workers } = this.#around.ports;
-    const running = instance.running();
-    if (running === null || running.here) return;
-    // One of our own id that does not run here was started by an append whose outcome we never saw.
-    if (running.owner === workers.id || workers.gone(running.owner)) {
-      await this.#takeOver(instance, "owner_gone");
-    } else if (this.#isDisowned(running)) {
-      await this.#takeOver(instance, "disowned");
-    }
-  }
-
-  /**
-   * We hold a message of a turn that another runs: it does not come again when that one was made to
-   * stop (its partition moved), and the other lives. So it is asked; twice, since what it is about to
-   * begin it cannot know yet.
-   */
-  #askOwner(instance: Instance): void {
-    const { workers, clock } = this.#around.ports;
-    const running = instance.running();
-    if (running === null || running.here || running.owner === workers.id) return;
-    if (this.leases.size === 0 || workers.gone(running.owner)) return;
-    void workers.ask(running.owner, this.ref, running).then((runs) => {
-      if (runs === true) this.#disowned = null;
-      if (runs !== false || this.#isSame(running)) return;
-      const { turn, attempt } = running;
-      this.#disowned = { turn, attempt, since_ms: clock.now() };
-    });
-  }
-
-  #isSame({ turn, attempt }: Attempt): boolean {
-    return this.#disowned?.turn === turn && this.#disowned.attempt === attempt;
-  }
-
-  #isDisowned(running: Attempt): boolean {
-    const waited_ms = this.#around.ports.clock.now() - (this.#disowned?.since_ms ?? 0);
-    return this.#isSame(running) && waited_ms >= disowned_ms;
   }
 
   async #takeOver(instance: Instance, reason: TakeoverReason): Promise<void> {
@@ -283,9 +247,6 @@ export class Resident {
     return "over";
   }
 }
-
-/** How long an owner must have said no before it is believed. */
-const disowned_ms = limits.ack_wait_ms;
 
 /** How long something waits that has failed so many times, 1 or more. */
 export const backoff_ms = (times: number): number =>

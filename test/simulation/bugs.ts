@@ -100,9 +100,9 @@ export const bugs: readonly Bug[] = [
   {
     name: "snapshot without the commands that made it",
     breaks: /I2/,
-    file: "actors/line.ts",
-    find: "state: instance.state(), commits });",
-    replace: "state: instance.state(), commits: commits.slice(1) });",
+    file: "actors/loaded.ts",
+    find: "commits: [...commits].map(",
+    replace: "commits: [...commits].slice(1).map(",
   },
   {
     name: "a refusal decided on what was in memory",
@@ -114,7 +114,7 @@ export const bugs: readonly Bug[] = [
   {
     name: "a running turn taken over while its owner lives",
     breaks: /without need/,
-    file: "actors/resident.ts",
+    file: "actors/recovery.ts",
     find: "running.owner === workers.id || workers.gone(running.owner)",
     replace: "true",
   },
@@ -129,7 +129,7 @@ export const bugs: readonly Bug[] = [
     name: "an owner that lives but was made to stop is never asked",
     breaks: /I1|I7/,
     file: "actors/resident.ts",
-    find: "this.#askOwner(instance);",
+    find: "if (this.leases.size > 0) this.#recovery.ask(instance);",
     replace: "",
   },
   {

@@ -1,0 +1,44 @@
+/**
+ * An actor in memory: folded from the first commit on, or from a snapshot on, which is the same (I4).
+ * It remembers every command that made a commit, and where, so that a repeat gets the same answer.
+ */
+import { type Commit, empty_head, type Head, headOf } from "../schemas/commit.ts";
+import type { Instance } from "./kind.ts";
+import type { Snapshot } from "./ports.ts";
+
+/** The last revision and the EVENTS sequence of a commit. */
+export interface Place {
+  readonly revision: number;
+  readonly sequence: number;
+}
+
+export interface Loaded {
+  readonly instance: Instance;
+  head: Head;
+  /** The revision that the last snapshot holds. */
+  kept: number;
+  readonly commits: Map<string, Place>;
+}
+
+export const nothingFolded = (instance: Instance): Loaded => ({
+  ...{ instance, head: empty_head, kept: 0, commits: new Map() },
+});
+
+/** `instance` was made from the snapshot's state. */
+export const fromSnapshot = (instance: Instance, { head, commits }: Snapshot): Loaded => ({
+  ...{ instance, head, kept: head.revision },
+  commits: new Map(commits.map(([id, revision, sequence]) => [id, { revision, sequence }])),
+});
+
+export const toSnapshot = ({ instance, head, commits }: Loaded): Snapshot => ({
+  ...{ head, state: instance.state() },
+  commits: [...commits].map(([id, { revision, sequence }]) => [id, revision, sequence] as const),
+});
+
+export function fold(loaded: Loaded, commit: Commit): void {
+  loaded.instance.fold(commit);
+  loaded.head = headOf(commit);
+  loaded.commits.set(commit.command, placeOf(loaded.head));
+}
+
+export const placeOf = ({ revision, sequence }: Head): Place => ({ revision, sequence });
