@@ -55,20 +55,25 @@ function open() {
     },
   };
   const host = createHost(ports);
-  /** Sends a command to a new conversation; the code of its answer comes some time. */
-  const give = (command: NamedCommand, tenant = "acme"): string => {
-    const ref: ActorRef = { tenant, kind: "conversation", id: systemIds() };
+  let given = 0;
+  /** The conversation of each answer. */
+  const ids = new Map<string, string>();
+  /** Sends a command, to a new conversation unless one is named; names its answer. */
+  const give = (command: NamedCommand, tenant = "acme", id: string = systemIds()): string => {
+    const ref: ActorRef = { tenant, kind: "conversation", id };
+    const reply = systemIds();
     const delivery: Delivery = {
-      ...{ ref, id: ref.id, command, by: { type: "user", id: "ann" }, traceparent: null },
-      ...{ reply: ref.id, partition: 0, sequence: 1, deliveries: 1 },
+      ...{ ref, id: reply, command, by: { type: "user", id: "ann" }, traceparent: null },
+      ...{ reply, partition: 0, sequence: ++given, deliveries: 1 },
       ...{ ack: nothing, working: nothing, nak: nothing, dead: nothing },
     };
     host.deliver([delivery]);
-    return ref.id;
+    ids.set(reply, id);
+    return reply;
   };
   /** Resolves when everything that can happen has. */
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  return { host, answered, give, settled };
+  return { host, answered, give, settled, ids };
 }
 
 test("I11: 100,000 conversations pass through a worker, and no more than its limit stay in memory", async () => {
@@ -83,6 +88,28 @@ test("I11: 100,000 conversations pass through a worker, and no more than its lim
   expect(most).toBe(limits.actors_awake_max);
   expect(host.awake()).toBe(limits.actors_awake_max);
 }, 120_000);
+
+test("I1: I11: a partition that holds as many turns as it may refuses the next, and a cancel gets through", async () => {
+  const { host, answered, give, settled, ids } = open();
+  const send: NamedCommand = { name: "send", data: { text: "hello" } };
+  const most = limits.turns_running_per_partition_max + limits.turns_queued_per_partition_max;
+  expect(most).toBeLessThan(limits.ack_pending_max);
+  const answers: string[] = [];
+  for (let count = 0; count < most; count++) {
+    // Each tenant has its own limit, which is lower.
+    answers.push(give(send, `tenant-${count % 4}`));
+    if (count % 500 === 0) await settled();
+  }
+  await settled();
+  expect(host.running()).toBe(most);
+  const late = give(send, "tenant-5");
+  const [first = ""] = answers;
+  const cancel = give({ name: "cancel", data: {} }, "tenant-0", ids.get(first));
+  await settled();
+  expect(answered.get(late)).toBe("overloaded");
+  expect(answered.get(cancel)).toBe("ok");
+  expect(host.running()).toBe(most - 1);
+});
 
 test("I10: one tenant runs no more turns of a worker than it may, and disturbs no other", async () => {
   const { host, answered, give, settled } = open();

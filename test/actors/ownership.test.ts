@@ -25,6 +25,11 @@ function open() {
     const place = ++sequence;
     const used: string[] = [];
     let deliveries = 0;
+    /** Delivered as if it were for the first time. */
+    const first = (worker: SimulatedWorker): string[] => {
+      deliveries = 0;
+      return to(worker);
+    };
     const to = (worker: SimulatedWorker): string[] => {
       const mine: string[] = [];
       const note = (what: string) => (): void => {
@@ -46,7 +51,7 @@ function open() {
       worker.host.deliver([delivery]);
       return mine;
     };
-    return { id, place, used, to };
+    return { id, place, used, to, first };
   };
   const types = (): string[] =>
     stored.commits(ref).flatMap(({ events }) => events.map(({ type }) => type));
@@ -142,6 +147,35 @@ test("I7: an owner that lives but was made to stop is asked, and its turn goes o
     ...{ owner: other.id, attempt: 2, reason: "disowned" },
   });
   expect(types().filter((type) => type === "turn.completed")).toHaveLength(2);
+});
+
+test("I7: a process that is given its own command again while it runs only changes its handle", async () => {
+  const { world, types, until, pass, send, one } = open();
+  const first = send.to(one);
+  await until(() => types().includes("turn.started") && first.includes("working"));
+  const again = send.to(one);
+  await until(() => again.includes("working"));
+  const used = first.length;
+  await until(() => again.includes("ack"));
+  await pass(limits.ack_wait_ms);
+  expect(first).toHaveLength(used);
+  expect(first).not.toContain("ack");
+  expect(types()).not.toContain("turn.restarted");
+  expect(world.calls).toHaveLength(1);
+});
+
+test("I7: a lease that comes as a first delivery, since the server forgot the others, is not held for ever", async () => {
+  const { stored, types, until, send, one, other } = open();
+  send.to(one);
+  await until(() => types().includes("turn.started"));
+  one.host.lost(0);
+  const held = send.first(other);
+  await until(() => held.includes("ack"));
+  const events = stored.commits(ref).flatMap((commit) => commit.events);
+  expect(events.find(({ type }) => type === "turn.restarted")?.data).toMatchObject({
+    ...{ owner: other.id, attempt: 2, reason: "disowned" },
+  });
+  expect(types().filter((type) => type === "turn.completed")).toHaveLength(1);
 });
 
 test("I2: I3: one id delivered to both at once, as one message or as two, makes one commit", async () => {
