@@ -219,7 +219,7 @@ export class Resident {
     if (isAway(error)) {
       if (item.is === "refresh") return "over";
       this.#waits += 1;
-      if (item.is === "delivery" && this.#waits === limits.deliveries_max) {
+      if (this.#waits === limits.deliveries_max) {
         // Once: a log that is full, or away for long, is seen by whoever runs this.
         ports.report({ what: "an actor waits", ref: this.ref, error });
       }

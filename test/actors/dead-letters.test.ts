@@ -178,7 +178,7 @@ test("I1: a log that is away for long kills nothing: commands wait in their plac
     "second",
   ]);
   expect(await letters()).toEqual([]);
-  expect(worker.problems).toEqual([expect.stringContaining("a command waits")]);
+  expect(worker.problems).toEqual([expect.stringContaining("an actor waits")]);
 }, 40_000);
 
 test("a refusal is an answer, not a failure: it is given once and nothing lies in the dead letters", async () => {
