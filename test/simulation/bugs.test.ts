@@ -11,7 +11,7 @@ const root = join(import.meta.dirname, "../..");
 const seeds_max = 2_000;
 
 /** What the simulation says of the code with the bug in it. */
-async function plant({ file, find, replace }: Bug): Promise<string> {
+async function plant({ file, find, replace, from = 1 }: Bug): Promise<string> {
   const copy = temporary("bug");
   try {
     for (const room of ["actors", "schemas", "streams", "test/simulation", "package.json"]) {
@@ -24,7 +24,7 @@ async function plant({ file, find, replace }: Bug): Promise<string> {
       join(copy, file),
       source.replace(find, () => replace),
     );
-    const words = ["test/simulation/main.ts", "--seeds", `1-${seeds_max}`];
+    const words = ["test/simulation/main.ts", "--seeds", `${from}-${from + seeds_max}`];
     return await promisify(execFile)(process.execPath, words, { cwd: copy }).then(
       ({ stdout }) => stdout,
       ({ stdout }: { stdout: string }) => stdout,

@@ -4,6 +4,8 @@
  */
 export interface Bug {
   readonly name: string;
+  /** A seed from which on it is found soon; more are tried when the code has moved. 1 when left out. */
+  readonly from?: number;
   /** What is promised and no longer kept; found in what the simulation says. */
   readonly breaks: RegExp;
   readonly file: string;
@@ -106,6 +108,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "a refusal decided on what was in memory",
+    from: 100,
     breaks: /I1/,
     file: "actors/line.ts",
     find: "if (await this.#moved(loaded)) continue;",
@@ -127,6 +130,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "an owner that lives but was made to stop is never asked",
+    from: 1_940,
     breaks: /I1|I7/,
     file: "actors/resident.ts",
     find: "if (this.leases.size > 0) this.#recovery.ask(instance);",
@@ -134,6 +138,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "frames that run ahead of a checkpoint",
+    from: 320,
     breaks: /I5/,
     file: "actors/conversation/checkpoints.ts",
     find: 'writer.hold("checkpoint");',
@@ -148,6 +153,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "a failed call that a cancel takes off the bill",
+    from: 620,
     breaks: /I12/,
     file: "actors/conversation/effects.ts",
     find: "ended = failed;",
