@@ -1,37 +1,20 @@
 /**
- * The log: appends one decision as one message, and reads an actor's line of commits, each checked
- * against the hash of the one before (I3). An append says "appended" only of what is stored, and
- * "conflict" only when another commit stands there: what the network leaves open is settled by the
- * leader. State and `prev` always come from stored bytes.
+ * The log: appends one decision as one message (`append.ts`), and reads an actor's line of commits,
+ * each checked against the hash of the one before (I3). State and `prev` always come from stored
+ * bytes.
  */
-import {
-  JetStreamApiCodes,
-  JetStreamApiError,
-  type MsgRequest,
-  type StoredMsg,
-} from "@nats-io/jetstream";
-import { headers } from "@nats-io/transport-node";
+import type { StoredMsg } from "@nats-io/jetstream";
 import { type Commit, type CommitDraft, type Head, headOf } from "../schemas/commit.ts";
 import type { ActorRef } from "../schemas/ids.ts";
-import { limits } from "../schemas/limits.ts";
 import { eventSubject } from "../schemas/subjects.ts";
+import { append, type Appended } from "./append.ts";
 import { readBatch } from "./batches.ts";
-import {
-  contentOf,
-  decodeCommit,
-  encodeCommit,
-  hashOf,
-  needsKey,
-  openCommit,
-  type Opened,
-} from "./codec.ts";
+import { decodeCommit, hashOf, needsKey, openCommit, type Opened } from "./codec.ts";
 import type { Streams } from "./connection.ts";
 import { BrokenChain, DamagedCommit, unavailable } from "./faults.ts";
+import { fromLeader, nextFromLeader } from "./leader.ts";
 import { events_stream } from "./topology.ts";
 import type { Vault } from "./vault.ts";
-
-/** `{ ok: false }`: another commit stands there; drop the state, reload, decide again. */
-export type Appended = { ok: true; head: Head } | { ok: false };
 
 export interface Log {
   /**
@@ -107,90 +90,6 @@ const opened = (message: StoredMsg): Opened =>
     message.header.get("traceparent") || null,
   );
 
-const fromLeader = (streams: Streams, query: MsgRequest): Promise<StoredMsg | null> =>
-  streams.tracked(streams.jsm.streams.getMessage(events_stream, query));
-
-/** The first message of `subject` from `seq` on, from the leader. */
-const nextFromLeader = (
-  streams: Streams,
-  subject: string,
-  seq: number,
-): Promise<StoredMsg | null> => {
-  // The server takes `next_by_subj` here as it does in a direct get; the client's type only lacks it.
-  const query = { seq, next_by_subj: subject };
-  return fromLeader(streams, query);
-};
-
-async function append(
-  streams: Streams,
-  vault: Vault,
-  draft: CommitDraft,
-  head: Head,
-): Promise<Appended> {
-  const subject = eventSubject(draft.ref);
-  const content = contentOf(draft.events);
-  const known = content === null ? null : vault.cached(draft.ref);
-  const key = known === undefined ? await vault.key(draft.ref, true) : known;
-  const bytes = encodeCommit(draft, head, content, key);
-  const revision = head.revision + draft.events.length;
-  const appended = (sequence: number, hash: string): Appended => ({
-    ok: true,
-    head: { revision, sequence, hash },
-  });
-
-  let cause: unknown;
-  for (let attempt = 0; attempt < limits.append_attempts_max; attempt++) {
-    if (attempt > 0) await pause(limits.append_backoff_ms[attempt] ?? 0);
-    try {
-      const ack = await streams.tracked(
-        streams.js.publish(subject, bytes, {
-          msgID: draft.commit,
-          expect: { lastSubjectSequence: head.sequence },
-          timeout: limits.append_timeout_ms,
-          // The client writes into the headers it is given, so they are fresh for every publish.
-          ...(draft.traceparent === null ? {} : { headers: traced(draft.traceparent) }),
-        }),
-      );
-      if (!ack.duplicate) return appended(ack.seq, hashOf(bytes));
-    } catch (error) {
-      cause = error;
-      // The server refused it for another reason than what lies there, so it is not stored.
-      if (error instanceof JetStreamApiError && !unsettled.has(error.code)) break;
-    }
-    try {
-      const last = await fromLeader(streams, { last_by_subj: subject });
-      if (last !== null && last.header.get("Nats-Msg-Id") === draft.commit) {
-        return appended(last.seq, hashOf(last.data));
-      }
-      if ((last?.seq ?? 0) !== head.sequence) return { ok: false };
-      // Nothing has moved: ours is lost or still on its way. The same message again is harmless,
-      // since only one of them can follow `head`.
-    } catch (error) {
-      cause = error;
-    }
-  }
-  throw unavailable("The log cannot be written", cause);
-}
-
-/**
- * What says nothing about whether our commit is stored: 10071 comes before the look at the message
- * id on a single server, 10158 and 10164 (and 10163, not ready) mean that a write is in flight.
- */
-const unsettled: ReadonlySet<number> = new Set([
-  JetStreamApiCodes.StreamWrongLastSequence,
-  JetStreamApiCodes.StreamWrongLastSequenceUnknown,
-  10158,
-  10163,
-]);
-
-function traced(traceparent: string): ReturnType<typeof headers> {
-  const made = headers();
-  made.set("traceparent", traceparent);
-  return made;
-}
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 async function* read(
   streams: Streams,
   vault: Vault,
@@ -201,6 +100,9 @@ async function* read(
   const subject = eventSubject(ref);
   let head = after;
   try {
+    // Whoever has read some of it asks for the rest at once; one that fails is asked for again.
+    let tail = after.sequence === 0 ? null : batchBehind(streams, subject, after).catch(() => []);
+    if (tail !== null) vault.key(ref, false).catch(() => undefined);
     const last = await fromLeader(streams, { last_by_subj: subject });
     const end = last?.seq ?? 0;
     if (end < after.sequence) {
@@ -212,7 +114,10 @@ async function* read(
     // On its way while the commits are; what becomes of it is met where one is opened.
     if (head.sequence < end) vault.key(ref, false).catch(() => undefined);
     while (head.sequence < end) {
-      for (const message of await next(streams, subject, head.sequence, last)) {
+      const messages = (await tail) ?? [];
+      tail = null;
+      const some = messages.length > 0 ? messages : await next(streams, subject, head, last);
+      for (const message of some) {
         const stored = opened(message);
         follows(stored, head);
         const commit = await decode(stored);
@@ -226,15 +131,24 @@ async function* read(
   }
 }
 
-/** Some messages behind `sequence`, never none: `last` says that there is one. */
+/** What a replica has behind `head`. */
+const batchBehind = async (
+  streams: Streams,
+  subject: string,
+  { sequence }: Head,
+): Promise<readonly StoredMsg[]> =>
+  (await readBatch(streams, events_stream, subject, { seq: sequence + 1 })).messages;
+
+/** Some messages behind `head`, never none: `last` says that there is one. */
 async function next(
   streams: Streams,
   subject: string,
-  sequence: number,
+  head: Head,
   last: StoredMsg | null,
 ): Promise<readonly StoredMsg[]> {
-  const { messages } = await readBatch(streams, events_stream, subject, { seq: sequence + 1 });
+  const messages = await batchBehind(streams, subject, head);
   if (messages.length > 0) return messages;
+  const { sequence } = head;
   // The replica that answered lags behind the leader.
   const missing = await nextFromLeader(streams, subject, sequence + 1);
   if (missing === null) {
