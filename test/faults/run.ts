@@ -59,8 +59,10 @@ export async function run(options: RunOptions): Promise<Verdict> {
   const talkers: Talker[] = [];
   let stored: Stored | null = null;
   let summary = "";
+  /** What `/ready` said last. */
+  let unready = "";
   try {
-    await stage("the system is ready", () => system.ready());
+    await stage("the system is ready", () => system.ready((what) => (unready = what)));
     const tokens = await Promise.all(users.map((who) => system.token(who)));
     for (let number = 0; number < options.talkers; number++) {
       const which = number % users.length;
@@ -87,7 +89,7 @@ export async function run(options: RunOptions): Promise<Verdict> {
     note(`frame ${progress.frames}: all faults are over`);
 
     const talks = talkers.flatMap((one) => one.talks);
-    await stage("the system is ready", () => system.ready());
+    await stage("the system is ready", () => system.ready((what) => (unready = what)));
     await stage("every talker has finished", () => Promise.all(working));
     await stage("every command is answered", () =>
       Promise.all(talkers.map((one) => one.answered())),
@@ -136,7 +138,7 @@ export async function run(options: RunOptions): Promise<Verdict> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
-        () => reject(new Error(`after ${stage_ms} ms not yet: ${what}`)),
+        () => reject(new Error(`after ${stage_ms} ms not yet: ${what} ${unready}`)),
         stage_ms,
       );
     });

@@ -45,8 +45,8 @@ export interface System {
   readonly masterKey: Uint8Array;
   readonly part: (name: PartName) => Process;
   token(who: User): Promise<string>;
-  /** Resolves when `/ready` answers 200. */
-  ready(): Promise<void>;
+  /** Resolves when `/ready` answers 200; tells what it says until then. */
+  ready(said: (what: string) => void): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -127,17 +127,27 @@ export async function startSystem(folder: string, died: (why: string) => void): 
     secret: secretBytes,
     part: (name) => parts[name],
     token: (who) => issueAccessToken(secretBytes, { ...who, role: "member" }, 86_400, Date.now()),
-    async ready() {
-      while (!(await answers(`${url}/ready`))) await new Promise((look) => setTimeout(look, 50));
+    async ready(said) {
+      while (!(await answers(`${url}/ready`, said))) {
+        await new Promise((look) => setTimeout(look, 50));
+      }
     },
   };
 }
 
-const answers = (url: string): Promise<boolean> =>
-  fetch(url).then(
-    (response) => response.body?.cancel().then(() => response.ok) ?? response.ok,
-    () => false,
-  );
+/** Whether it answers with success; what it says else is handed on. */
+async function answers(url: string, said: (what: string) => void): Promise<boolean> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(answer_ms) });
+    const text = await response.text();
+    if (!response.ok) said(`${response.status} ${text}`);
+    return response.ok;
+  } catch (error) {
+    said(String(error));
+    return false;
+  }
+}
+const answer_ms = 5_000;
 
 const natsSettings = (port: number): string =>
   [
