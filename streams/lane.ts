@@ -13,8 +13,8 @@ import { commands_stream } from "./topology.ts";
 /** What makes handles good: all those that came under it die with it. */
 export interface Pin {
   readonly partition: number;
-  /** What the server calls it; "" when it did not say. */
-  readonly id: string;
+  /** What the server calls it now; "" when it did not say. */
+  id: string;
   ours: boolean;
 }
 
@@ -83,7 +83,9 @@ export function pullPartition(parts: {
         // Without it every missed heartbeat would ask for the consumer's state.
         bind: true,
         callback(message) {
-          pin ??= { partition, id: message.headers?.get(pin_header) ?? "", ours: true };
+          pin ??= { partition, id: "", ours: true };
+          // One that was handed over and came back is another to the server; our handles live on.
+          pin.id = message.headers?.get(pin_header) ?? "";
           since_ms ??= clock.now();
           onMessage(message, pin);
         },

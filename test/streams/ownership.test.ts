@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { partitionRanges, type PartitionView } from "../../schemas/ownership.ts";
+import { assignment } from "../../streams/assignment.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { consumerName, ensureConsumers, owner_group } from "../../streams/consumers.ts";
 import { readOwnership } from "../../streams/ownership.ts";
@@ -95,6 +96,23 @@ test("I7: every partition names its owner; a killed worker's go to the other; wi
     .toEqual(Array.from({ length: partitions }, () => "no worker is there"));
   const open = (await look()).reduce((sum, view) => sum + view.open, 0);
   expect(open).toBeGreaterThanOrEqual(12 * partitions);
+}, 90_000);
+
+test("I7: a partition that was handed over and comes back is known by its new pin", async () => {
+  const one = await child();
+  await expect.poll(owners, poll).toEqual(new Set([one.id]));
+  const two = await child();
+  const settled = async (): Promise<boolean> => {
+    await knock();
+    const views = await look();
+    const mine = assignment(two.id, [one.id, two.id].sort(), partitions);
+    return views.every(
+      ({ partition, worker }) => worker === (mine.get(partition) === 0 ? two.id : one.id),
+    );
+  };
+  await expect.poll(settled, poll).toBe(true);
+  two.process.kill("SIGKILL");
+  await expect.poll(owners, poll).toEqual(new Set([one.id]));
 }, 90_000);
 
 test("a pin of nobody that is known is moving at first, and orphaned when nobody claims it", async () => {
