@@ -13,8 +13,6 @@ import { commands_stream } from "./topology.ts";
 /** What makes handles good: all those that came under it die with it. */
 export interface Pin {
   readonly partition: number;
-  /** What the server calls it now; "" when it did not say. */
-  id: string;
   ours: boolean;
 }
 
@@ -23,7 +21,10 @@ export interface Lane {
   pinned(): boolean;
   /** Since when; null while they do not. */
   pinned_since_ms(): number | null;
-  /** What the server calls the pin that we hold; null while we hold none. */
+  /**
+   * What the server called the last pin that it gave us; null when it gave none. It may be ours still
+   * when every handle is dead, and another's by now: nobody else ever has the same.
+   */
   pinned_as(): string | null;
   /** The pin is gone: every handle dies at once, and `onLost` is called if there was any. */
   lose(): void;
@@ -53,6 +54,7 @@ export function pullPartition(parts: {
   const { streams, partition, clock, onMessage, onLost, onProblem } = parts;
   const name = consumerName(partition);
   let pin: Pin | null = null;
+  let named: string | null = null;
   let since_ms: number | null = null;
   let messages: ConsumerMessages | null = null;
   let stopped = false;
@@ -83,9 +85,8 @@ export function pullPartition(parts: {
         // Without it every missed heartbeat would ask for the consumer's state.
         bind: true,
         callback(message) {
-          pin ??= { partition, id: "", ours: true };
-          // One that was handed over and came back is another to the server; our handles live on.
-          pin.id = message.headers?.get(pin_header) ?? "";
+          pin ??= { partition, ours: true };
+          named = message.headers?.get(pin_header) ?? "";
           since_ms ??= clock.now();
           onMessage(message, pin);
         },
@@ -118,7 +119,7 @@ export function pullPartition(parts: {
   return {
     pinned: () => since_ms !== null,
     pinned_since_ms: () => since_ms,
-    pinned_as: () => (since_ms === null ? null : (pin?.id ?? null)),
+    pinned_as: () => named,
     lose,
     restart() {
       messages?.stop();

@@ -97,7 +97,7 @@ export function createLanes(parts: {
         if (clock.now() - sent_ms >= limits.ack_wait_ms) return loseAll();
         const lane = lanes.get(partition) ?? released.get(partition);
         if (lane === undefined) return;
-        const pin = (lane.pin ??= { partition, id: "", ours: true });
+        const pin = (lane.pin ??= { partition, ours: true });
         lane.since_ms ??= clock.now();
         inbox.deliver(messages.map((message, at) => deliveryOf(message, deliveries[at] ?? 1, pin)));
       });

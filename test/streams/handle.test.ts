@@ -11,7 +11,7 @@ function open() {
   const used: string[] = [];
   let now_ms = 0;
   let closed = false;
-  const pin = { partition: 3, id: "pin", ours: true };
+  const pin = { partition: 3, ours: true };
   const message = {
     ...{ seq: 7, info: { deliveryCount: 1 } },
     ack: () => used.push("ack"),

@@ -5,6 +5,7 @@ import { limits } from "../../schemas/limits.ts";
 import { assignment } from "../../streams/assignment.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { ensureConsumers } from "../../streams/consumers.ts";
+import { readOwnership } from "../../streams/ownership.ts";
 import { consumeCommands } from "../../streams/queue.ts";
 import { joinWorkers } from "../../streams/workers.ts";
 import { newRef, partitions, secret, startSystem, type System } from "./system.ts";
@@ -84,6 +85,11 @@ test("I7: an entry that ended and was made anew is another one: what was held un
     .poll(() => worker.since_ms() ?? 0, { timeout: 9_000 })
     .toBeGreaterThan(since_ms ?? 0);
   await expect.poll(() => lost, { timeout: 9_000 }).toContain(got[0]);
+  // It goes on pulling under the same pin, and says so in its entry.
+  const beats = streams.nc.subscribe(`$KV.WORKERS.${worker.id}`, { max: 2 });
+  for await (const _beat of beats);
+  await streams.nc.flush();
+  expect((await readOwnership(streams)).partitions[got[0] ?? 0]?.state).toBe("owned");
   await queue.stop();
   await worker.leave();
 }, 40_000);
