@@ -69,7 +69,12 @@ test("I7: an entry that ended and was made anew is another one: what was held un
   const queue = consumeCommands({
     ...{ streams, secret, worker, partitions, report: () => undefined },
     inbox: {
-      deliver: (deliveries) => got.push(...deliveries.map(({ partition }) => partition)),
+      deliver(deliveries) {
+        for (const delivery of deliveries) {
+          got.push(delivery.partition);
+          delivery.ack();
+        }
+      },
       lost: (partition) => lost.push(partition),
     },
   });
