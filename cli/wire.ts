@@ -102,7 +102,7 @@ export async function startSystem(
     }
 
     let drain = (): Promise<void> => Promise.resolve();
-    if (wanted.has("actors") || embedded.nats) {
+    if (wanted.has("actors")) {
       // A turn begins with the model that was wished for, so the list of models comes first.
       await listed;
       const workers = await joinWorkers(streams, {

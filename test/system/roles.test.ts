@@ -5,6 +5,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { liveOwner } from "../../cli/folder-lock.ts";
 import { newId } from "../../web/client.ts";
 import { startDatabase } from "../faults/system.ts";
 import { type Running, startNats, temporary } from "../support/services.ts";
@@ -70,7 +71,18 @@ test("a gateway, a projector and a worker start in any order with the least righ
   }
 }, 90_000);
 
-/** A process without a gateway. */
+test("with embedded servers, too, a process runs the roles that were asked for and no other", async () => {
+  const data = join(folder, "data");
+  const gateway = part({ COLLOQUY_DATA: data }, "gateway");
+  await expect.poll(() => liveOwner(data)?.url ?? null, { timeout: 30_000 }).not.toBe(null);
+  const response = await fetch(`${liveOwner(data)?.url}/ready`);
+  expect(response.status).toBe(503);
+  expect(await response.text()).toContain("no worker is there");
+  gateway.process.kill("SIGTERM");
+  expect(await gateway.ended).toEqual([0, null]);
+}, 60_000);
+
+/** A process of one role. */
 function part(
   env: Record<string, string>,
   role: string,
