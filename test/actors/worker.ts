@@ -31,6 +31,7 @@ import {
   type System,
 } from "../streams/system.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
+import { pulse } from "../support/pulse.ts";
 
 export interface Worker {
   readonly id: string;
@@ -160,27 +161,14 @@ export async function startWorld(given?: System<Server>): Promise<World> {
     const by: By = { type: "user", id: user };
     const commits: Commit[] = [];
     const frames: TokenFrame[] = [];
-    const waiting = new Set<() => void>();
-    const wake = (): void => {
-      for (const call of [...waiting]) call();
-    };
-    const until = (holds: () => boolean): Promise<void> =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          if (!holds()) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      });
+    const news = pulse();
     const live = followCommits(streams, vault, ref, (commit) => {
       commits.push(commit);
-      wake();
+      news.beat();
     });
     const tokens = followTokens(streams, ref, (frame) => {
       frames.push(frame);
-      wake();
+      news.beat();
     });
     await Promise.all([live.ready, tokens.ready]);
     ends.push(async () => {
@@ -214,14 +202,14 @@ export async function startWorld(given?: System<Server>): Promise<World> {
           commits
             .flatMap(({ events }) => events)
             .find((event) => event.type === type && !returned.has(event));
-        await until(() => find() !== undefined);
+        await news.until(() => find() !== undefined);
         const found = find();
         if (found === undefined) throw new Error(`no ${type}`);
         returned.add(found);
         // Found by its type, so its data is that type's.
         return found.data as never;
       },
-      framesSeen: (count) => until(() => frames.length >= count),
+      framesSeen: (count) => news.until(() => frames.length >= count),
       log: async () => (await all(log.read(ref, empty_head))).flatMap(({ events }) => events),
     };
   };

@@ -6,6 +6,7 @@
 import type { EndFrame, EventFrame, TokenOut } from "../../schemas/frames.ts";
 import { isEnding } from "../../schemas/events.ts";
 import type { Handlers } from "../../web/client.ts";
+import { pulse } from "../support/pulse.ts";
 
 export interface Told extends Required<Pick<Handlers, "event" | "token" | "end">> {
   readonly events: readonly EventFrame[];
@@ -33,12 +34,12 @@ export function openTold(onFrame: () => void, onWrong: (why: string) => void): T
   const open = new Set<string>();
   const owed = new Set<string>();
   const places = new Map<string, { attempt: number; seq: number }>();
-  const waiting = new Set<() => void>();
+  const news = pulse();
   let frames = 0;
 
   const took = (): void => {
     frames += 1;
-    for (const look of [...waiting]) look();
+    news.beat();
     onFrame();
   };
   const ended = (frame: EventFrame): void => {
@@ -85,15 +86,6 @@ export function openTold(onFrame: () => void, onWrong: (why: string) => void): T
       if (!owed.delete(turn)) onWrong(`an end of ${turn} that was not owed`);
       took();
     },
-    until: (holds) =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          if (!holds()) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      }),
+    until: news.until,
   };
 }

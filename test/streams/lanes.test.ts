@@ -50,6 +50,8 @@ test("I5: a follower sees what is stored, in order, and never a refused append",
     });
   }
   await done.reached;
+  // What the server sent before it answered the last append comes before its answer to this.
+  await other.streams.nc.flush();
   expect(textsOf(seen)).toEqual(Array.from({ length: 50 }, (_, count) => `text ${count}`));
   expect(seen.at(-1)).toMatchObject({ sequence: head.sequence, hash: head.hash });
   // That is why nobody follows `evt.…`: there the refused ones are visible, too.

@@ -7,6 +7,7 @@ import { AppError } from "../../schemas/errors.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { type CommandQueue, consumeCommands, type Delivery } from "../../streams/queue.ts";
 import { joinWorkers, type Workers } from "../../streams/workers.ts";
+import { pulse } from "../support/pulse.ts";
 import { type Client, newRef, partitions, secret } from "./system.ts";
 
 export interface Sender {
@@ -112,25 +113,5 @@ export async function startTaker(
       await queue.stop();
       await workers.leave();
     },
-  };
-}
-
-/** Calls that wait for something to become true, looked at with every beat. */
-export function pulse(): { beat(): void; until(holds: () => boolean): Promise<void> } {
-  const waiting = new Set<() => void>();
-  return {
-    beat() {
-      for (const look of [...waiting]) look();
-    },
-    until: (holds) =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          if (!holds()) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      }),
   };
 }

@@ -13,8 +13,8 @@ import {
 import { AppError } from "../../schemas/errors.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
 import type { Log } from "../../streams/log.ts";
-import { pulse } from "./senders.ts";
 import { all, type Client, draft, newRef, said } from "./system.ts";
+import { pulse } from "../support/pulse.ts";
 
 export interface Writers {
   readonly refs: readonly ActorRef[];

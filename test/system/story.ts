@@ -1,6 +1,7 @@
 /** What a client was told of one conversation, and a wait for the part of it that a test needs. */
 import type { EndFrame, EventFrame, TokenOut } from "../../schemas/frames.ts";
 import type { Handlers } from "../../web/client.ts";
+import { pulse } from "../support/pulse.ts";
 
 export interface Story extends Required<Pick<Handlers, "event" | "token" | "end">> {
   readonly frames: readonly (EventFrame | TokenOut | EndFrame)[];
@@ -13,13 +14,13 @@ export interface Story extends Required<Pick<Handlers, "event" | "token" | "end"
 /** Throws in a handler's place when a frame is not the next one: twice, or with a gap. */
 export function openStory(onWrong: (why: string) => void): Story {
   const frames: (EventFrame | TokenOut | EndFrame)[] = [];
-  const waiting = new Set<() => void>();
+  const news = pulse();
   let revision = 0;
   const last = new Map<string, number>();
   const texts = new Map<string, { attempt: number; text: string }>();
   const took = (frame: EventFrame | TokenOut | EndFrame): void => {
     frames.push(frame);
-    for (const look of [...waiting]) look();
+    news.beat();
   };
   const story: Story = {
     frames,
@@ -45,16 +46,7 @@ export function openStory(onWrong: (why: string) => void): Story {
       frames.filter(
         (frame): frame is EventFrame => frame.type === "event" && frame.event.type === type,
       ),
-    until: (holds) =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          if (!holds(story)) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      }),
+    until: (holds) => news.until(() => holds(story)),
   };
   return story;
 }
