@@ -3,8 +3,11 @@ import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
 import { CliError, exit_usage } from "./config.ts";
 import { nearest } from "./nearest.ts";
 
-/** Flag → whether it takes a value. */
-export type Flags = Readonly<Record<string, "value" | "switch">>;
+/** Flag → what it means; one that takes a value begins with that in angle brackets: `<slug> …`. */
+export type Flags = Readonly<Record<string, string>>;
+
+/** Every command takes it. */
+export const data_flag = { data: "<folder> the data folder, .colloquy when absent" } as const;
 
 export interface Arguments {
   /** The flag's value; undefined when it was not given. */
@@ -16,9 +19,9 @@ export interface Arguments {
 /** Throws `CliError` with exit code 2; `rest_max` is how many words may stand beside the flags. */
 export function readArguments(words: readonly string[], flags: Flags, rest_max = 0): Arguments {
   const options: ParseArgsOptionsConfig = Object.fromEntries(
-    Object.entries(flags).map(([flag, takes]) => [
+    Object.entries(flags).map(([flag, what]) => [
       flag,
-      { type: takes === "value" ? ("string" as const) : ("boolean" as const) },
+      { type: what.startsWith("<") ? ("string" as const) : ("boolean" as const) },
     ]),
   );
   const names = Object.keys(flags);

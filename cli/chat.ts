@@ -8,7 +8,8 @@ import { createInterface, type Interface } from "node:readline";
 import { text as readAll } from "node:stream/consumers";
 import { isUuid } from "../schemas/ids.ts";
 import { type Client, ClientError, connect, newId } from "../web/client.ts";
-import { readArguments } from "./arguments.ts";
+import { type Arguments, data_flag } from "./arguments.ts";
+import type { Deed } from "./command.ts";
 import { CliError, type Config, exit_usage, readConfig } from "./config.ts";
 import { liveOwner } from "./folder-lock.ts";
 import { start } from "./serve.ts";
@@ -16,13 +17,19 @@ import { complain, reporter, say } from "./terminal.ts";
 import { tokenFor } from "./token.ts";
 import { roles } from "./wire.ts";
 
-export const chat_flags = {
-  url: "value",
-  token: "value",
-  conversation: "value",
-  model: "value",
-  data: "value",
-} as const;
+export const chat: Deed = {
+  summary: "talks in the terminal; words or a pipe are one message",
+  words: "<words>",
+  words_max: 100,
+  flags: {
+    conversation: "<id> to go on with",
+    model: "<name> of the model that answers",
+    url: "<url> of a gateway; the one of the data folder when absent",
+    token: "<token> to sign in there with",
+    ...data_flag,
+  },
+  run,
+};
 
 const help = `/new  begins another conversation     /list  shows the latest ones
 /open <number or id>  goes on with one    /stop  ends the answer (or Ctrl-C)
@@ -34,8 +41,7 @@ interface Door {
   close(): Promise<void>;
 }
 
-export async function chat(words: readonly string[]): Promise<number> {
-  const given = readArguments(words, chat_flags, 100);
+async function run(given: Arguments): Promise<number> {
   const conversation = given.value("conversation") ?? newId();
   if (!isUuid(conversation)) throw new CliError("--conversation is a lowercase UUID.", exit_usage);
   const door = await openDoor(given.value("url"), given.value("token"), given.value("data"));

@@ -14,23 +14,12 @@ import {
   resend,
 } from "../streams/letters.ts";
 import { presentWorkers } from "../streams/workers.ts";
-import { type Arguments, readArguments } from "./arguments.ts";
+import { type Arguments, data_flag } from "./arguments.ts";
+import type { Command } from "./command.ts";
 import { CliError, exit_usage, readConfig } from "./config.ts";
 import { openInstallation } from "./installation.ts";
 import { inside, outside, summary, whole } from "./letter-text.ts";
-import { nearest } from "./nearest.ts";
 import { printable, say } from "./terminal.ts";
-
-const of_all = { tenant: "value", data: "value", json: "switch" } as const;
-export const deadletters_flags = {
-  list: { ...of_all, limit: "value" },
-  show: of_all,
-  retry: { ...of_all, all: "switch" },
-  drop: { ...of_all, all: "switch", yes: "switch" },
-} as const;
-
-type Verb = keyof typeof deadletters_flags;
-const verbs = ["list", "show", "retry", "drop"] as const satisfies readonly Verb[];
 
 const listed_default = 100;
 const listed_max = 100_000;
@@ -38,7 +27,46 @@ const named_max = 1_000;
 /** Letters that are on their way at once when many are sent again. */
 const resent_at_once = 32;
 
-/** What the verbs work with. */
+const of_all = {
+  tenant: "<slug> only this tenant's",
+  json: "for programs",
+  ...data_flag,
+} as const;
+const some_letters = { words: "<letter or command> …", words_max: named_max } as const;
+
+export const deadletters: Command = {
+  summary: "what could not be handled",
+  usual: "list",
+  deeds: {
+    list: {
+      summary: "lists them, oldest first",
+      flags: { limit: `<number> of them at most, ${listed_default} when absent`, ...of_all },
+      run: (given) => at("list", given, list),
+    },
+    show: {
+      summary: "shows one, content and all",
+      words: "<letter or command>",
+      words_max: 1,
+      flags: of_all,
+      run: (given) => at("show", given, show),
+    },
+    retry: {
+      summary: "sends them again, with the same ids",
+      ...some_letters,
+      flags: { all: "of them", ...of_all },
+      run: (given) => at("retry", given, retry),
+    },
+    drop: {
+      summary: "removes them for ever",
+      ...some_letters,
+      flags: { all: "of them", yes: "I mean it", ...of_all },
+      run: (given) => at("drop", given, drop),
+    },
+  },
+};
+type Verb = "list" | "show" | "retry" | "drop";
+
+/** What a deed works with. */
 interface Desk {
   readonly streams: Streams;
   readonly given: Arguments;
@@ -47,24 +75,17 @@ interface Desk {
   readonly served: boolean;
 }
 
-export async function deadletters(words: readonly string[]): Promise<number> {
-  const [first = "list", ...rest] = words;
-  const verb = first.startsWith("-") ? "list" : verbs.find((one) => one === first);
-  if (verb === undefined) {
-    throw new CliError(
-      `"${first}" is nothing to do with dead letters; did you mean ${nearest(first, verbs)}?`,
-      exit_usage,
-    );
-  }
-  const flags = deadletters_flags[verb];
-  const named = verb === "list" ? 0 : verb === "show" ? 1 : named_max;
-  const given = readArguments(first.startsWith("-") ? words : rest, flags, named);
+async function at(
+  verb: Verb,
+  given: Arguments,
+  work: (desk: Desk) => Promise<number>,
+): Promise<number> {
   check(verb, given);
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
   const { streams, served, close } = await openInstallation(config);
   try {
     const tenant = given.value("tenant") ?? null;
-    return await does[verb]({ streams, given, tenant, served });
+    return await work({ streams, given, tenant, served });
   } finally {
     await close();
   }
@@ -98,62 +119,60 @@ function limitOf(given: Arguments): number {
   throw new CliError(`--limit is a number from 1 to ${listed_max}.`, exit_usage);
 }
 
-const does: Readonly<Record<Verb, (desk: Desk) => Promise<number>>> = {
-  async list({ streams, given, tenant }) {
-    const limit = limitOf(given);
-    const letters: Letter[] = [];
-    let more = 0;
-    for await (const { letter, left } of readLetters(streams, tenant)) {
-      letters.push(letter);
-      more = left;
-      if (letters.length === limit) break;
-    }
-    if (given.on("json")) {
-      say(JSON.stringify(letters.map(outside), null, 2));
-      return 0;
-    }
-    if (letters.length === 0) say("There are no dead letters.");
-    for (const letter of letters) for (const line of summary(letter)) say(line);
-    if (more > 0) say(`… and ${more} more; --limit shows them.`);
+async function list({ streams, given, tenant }: Desk): Promise<number> {
+  const limit = limitOf(given);
+  const letters: Letter[] = [];
+  let more = 0;
+  for await (const { letter, left } of readLetters(streams, tenant)) {
+    letters.push(letter);
+    more = left;
+    if (letters.length === limit) break;
+  }
+  if (given.on("json")) {
+    say(JSON.stringify(letters.map(outside), null, 2));
     return 0;
-  },
+  }
+  if (letters.length === 0) say("There are no dead letters.");
+  for (const letter of letters) for (const line of summary(letter)) say(line);
+  if (more > 0) say(`… and ${more} more; --limit shows them.`);
+  return 0;
+}
 
-  async show({ streams, given, tenant }) {
-    const letter = await find(streams, tenant, given.rest[0] ?? "");
-    if (given.on("json")) {
-      say(JSON.stringify({ ...outside(letter), ...inside(letter) }, null, 2));
-      return 0;
-    }
-    for (const line of whole(letter)) say(line);
+async function show({ streams, given, tenant }: Desk): Promise<number> {
+  const letter = await find(streams, tenant, given.rest[0] ?? "");
+  if (given.on("json")) {
+    say(JSON.stringify({ ...outside(letter), ...inside(letter) }, null, 2));
     return 0;
-  },
+  }
+  for (const line of whole(letter)) say(line);
+  return 0;
+}
 
-  async retry({ streams, given, tenant, served }) {
-    const answered = served && (await presentWorkers(streams)).length > 0;
-    const options = { inbox: systemIds(), wait_ms: answered ? limits.command_answer_ms : 0 };
-    const outcomes: Resent[] = [];
-    const tell = (outcome: Resent): void => {
-      outcomes.push(outcome);
-      if (!given.on("json")) say(`${outcome.letter}  ${outcome.outcome}: ${outcome.detail}`);
-    };
-    for await (const some of groups(chosen(streams, tenant, given))) {
-      const resent = await Promise.all(some.map((letter) => retried(streams, letter, options)));
-      for (const outcome of resent) tell(outcome);
-    }
-    if (given.on("json")) say(JSON.stringify(outcomes, null, 2));
-    else if (outcomes.length === 0) say("There are no dead letters.");
-    return outcomes.every(({ outcome }) => outcome !== "dead" && outcome !== "stuck") ? 0 : 1;
-  },
+async function retry({ streams, given, tenant, served }: Desk): Promise<number> {
+  const answered = served && (await presentWorkers(streams)).length > 0;
+  const options = { inbox: systemIds(), wait_ms: answered ? limits.command_answer_ms : 0 };
+  const outcomes: Resent[] = [];
+  const tell = (outcome: Resent): void => {
+    outcomes.push(outcome);
+    if (!given.on("json")) say(`${outcome.letter}  ${outcome.outcome}: ${outcome.detail}`);
+  };
+  for await (const some of groups(chosen(streams, tenant, given))) {
+    const resent = await Promise.all(some.map((letter) => retried(streams, letter, options)));
+    for (const outcome of resent) tell(outcome);
+  }
+  if (given.on("json")) say(JSON.stringify(outcomes, null, 2));
+  else if (outcomes.length === 0) say("There are no dead letters.");
+  return outcomes.every(({ outcome }) => outcome !== "dead" && outcome !== "stuck") ? 0 : 1;
+}
 
-  async drop({ streams, given, tenant }) {
-    const named = await findAll(streams, tenant, given.rest);
-    for (const { sequence } of named) await dropLetter(streams, sequence);
-    const dropped = given.on("all") ? await dropLetters(streams, tenant) : named.length;
-    if (given.on("json")) say(JSON.stringify({ dropped }));
-    else say(`${dropped} dropped.`);
-    return 0;
-  },
-};
+async function drop({ streams, given, tenant }: Desk): Promise<number> {
+  const named = await findAll(streams, tenant, given.rest);
+  for (const { sequence } of named) await dropLetter(streams, sequence);
+  const dropped = given.on("all") ? await dropLetters(streams, tenant) : named.length;
+  if (given.on("json")) say(JSON.stringify({ dropped }));
+  else say(`${dropped} dropped.`);
+  return 0;
+}
 
 /** What came of one that was sent again. */
 interface Resent {

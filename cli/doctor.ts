@@ -5,7 +5,8 @@ import { createConnection } from "node:net";
 import type { Readiness } from "../schemas/http.ts";
 import type { PartitionView } from "../schemas/ownership.ts";
 import { type Ownership, readOwnership } from "../streams/ownership.ts";
-import { readArguments } from "./arguments.ts";
+import { type Arguments, data_flag } from "./arguments.ts";
+import type { Deed } from "./command.ts";
 import { type Config, readConfig } from "./config.ts";
 import { readText } from "./data-folder.ts";
 import { liveOwner } from "./folder-lock.ts";
@@ -14,7 +15,11 @@ import { orphans, shares } from "./readiness.ts";
 import { tokenFor } from "./token.ts";
 import { printable, reason, say } from "./terminal.ts";
 
-export const doctor_flags = { json: "switch", data: "value" } as const;
+export const doctor: Deed = {
+  summary: "looks at everything that a turn needs",
+  flags: { json: "for programs", ...data_flag },
+  run,
+};
 
 interface Finding {
   readonly check: string;
@@ -25,8 +30,7 @@ interface Finding {
   readonly lines?: readonly string[];
 }
 
-export async function doctor(words: readonly string[]): Promise<number> {
-  const given = readArguments(words, doctor_flags);
+async function run(given: Arguments): Promise<number> {
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
   const findings: Finding[] = [];
   for (const look of [platform, dataFolder, secrets, servers, provider, owners, running]) {

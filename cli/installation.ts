@@ -1,67 +1,112 @@
 /**
- * The NATS server of an installation, for a command that serves nothing itself: `NATS_URL`, else the
- * embedded one of the process that holds the data folder, else one that is started on the folder
- * for as long as the command takes.
+ * An installation as a command finds it that serves nothing itself: the servers that the configuration
+ * names, else the embedded ones of the process that holds the data folder, else some that are started
+ * on the folder for as long as the command takes. Each is reached when it is first asked for.
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { pgliteUrl, portFile, startPglite } from "../projections/pglite-server.ts";
+import { connectDatabase, type Database, type DatabaseOptions } from "../projections/postgres.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
+import { type Log, openLog } from "../streams/log.ts";
 import { startNatsServer } from "../streams/server.ts";
+import { openVault, type Vault } from "../streams/vault.ts";
 import { CliError, type Config } from "./config.ts";
-import { endOrphans, openDataFolder, readText } from "./data-folder.ts";
-import { liveOwner } from "./folder-lock.ts";
+import { type DataFolder, endOrphans, openDataFolder, readText } from "./data-folder.ts";
+import { liveOwner, type Owner } from "./folder-lock.ts";
+import { secretsOf } from "./services.ts";
 
 export interface Installation {
   readonly streams: Streams;
   /** Whether somebody may be there who takes commands. */
   readonly served: boolean;
+  /** The log with its keys. Throws `AppError("unavailable")` for a wrong master key. */
+  log(): Promise<{ readonly log: Log; readonly vault: Vault }>;
+  /** The database; throws `AppError` or `CliError` when there is none. */
+  database(options?: DatabaseOptions): Promise<Database>;
   close(): Promise<void>;
 }
 
+const name = "colloquy command";
+const pathOf = (config: Config): string => resolve(config.get("COLLOQUY_DATA") ?? ".colloquy");
+
 /** Throws `CliError` or `AppError` with one sentence; nothing is left running then. */
 export async function openInstallation(config: Config): Promise<Installation> {
-  const running = await runningStreams(config);
-  if (running !== null) return { streams: running, served: true, close: () => running.close() };
-  const path = resolve(config.get("COLLOQUY_DATA") ?? ".colloquy");
-  if (!existsSync(join(path, "nats"))) {
-    throw new CliError(`There is no log in ${path}; name another data folder with --data.`);
-  }
-  const folder = openDataFolder(path);
+  const path = pathOf(config);
+  const ends: (() => Promise<void> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
   try {
-    await endOrphans(path, () => undefined);
-    const server = await startNatsServer({ folder: path, port: 0, log: () => undefined });
-    try {
-      const streams = await connectStreams({ url: server.url, name: "colloquy command" });
-      return {
-        streams,
-        served: false,
-        async close() {
-          await streams.close();
-          await server.stop();
-          folder.release();
-        },
-      };
-    } catch (error) {
-      await server.stop();
-      throw error;
-    }
+    const running = await runningStreams(config);
+    const streams = running ?? (await ownStreams(path, ends));
+    ends.push(() => streams.close());
+    return {
+      streams,
+      served: running !== null,
+      async log() {
+        const { masterKey } = secretsOf(config, config.get("NATS_URL") === null, path);
+        const vault = await openVault(streams, masterKey);
+        return { log: openLog(streams, vault), vault };
+      },
+      async database(options = {}) {
+        const url = config.get("DATABASE_URL") ?? (await pglite(path, ends));
+        const database = await connectDatabase(url, { name, ...options });
+        ends.push(() => database.close());
+        return database;
+      },
+      close,
+    };
   } catch (error) {
-    folder.release();
+    await close();
     throw error;
   }
 }
 
 /** The server that runs now; null when none does. Throws `AppError("unavailable")`, `CliError`. */
 export async function runningStreams(config: Config): Promise<Streams | null> {
-  const name = "colloquy command";
   const url = config.get("NATS_URL");
   if (url !== null) return connectStreams({ url, name });
-  const path = resolve(config.get("COLLOQUY_DATA") ?? ".colloquy");
+  const path = pathOf(config);
   const owner = liveOwner(path);
   if (owner === null) return null;
   const port = readText(join(path, "nats", "port"));
-  if (port === null) {
-    throw new CliError(`Process ${owner.pid} holds ${path} and has no NATS server yet; try again.`);
-  }
+  if (port === null) throw notYet(owner, path, "NATS server");
   return connectStreams({ url: `nats://127.0.0.1:${port}`, name });
 }
+
+/** A server of our own on a folder that nobody serves. */
+async function ownStreams(path: string, ends: (() => Promise<void> | void)[]): Promise<Streams> {
+  if (!existsSync(join(path, "nats"))) {
+    throw new CliError(`There is no log in ${path}; name another data folder with --data.`);
+  }
+  await hold(path, ends);
+  const server = await startNatsServer({ folder: path, port: 0, log: () => undefined });
+  ends.push(() => server.stop());
+  return connectStreams({ url: server.url, name });
+}
+
+/** The URL of the folder's own database, started when nobody serves it. */
+async function pglite(path: string, ends: (() => Promise<void> | void)[]): Promise<string> {
+  const owner = liveOwner(path);
+  const folder = join(path, "postgres");
+  if (owner !== null && owner.pid !== process.pid) {
+    const port = readText(portFile(folder));
+    if (port === null) throw notYet(owner, path, "database");
+    return pgliteUrl(Number(port));
+  }
+  if (owner === null) await hold(path, ends);
+  const server = await startPglite({ folder, log: () => undefined });
+  ends.push(() => server.stop());
+  return server.url;
+}
+
+async function hold(path: string, ends: (() => Promise<void> | void)[]): Promise<DataFolder> {
+  const folder = openDataFolder(path);
+  ends.push(() => folder.release());
+  await endOrphans(path, () => undefined);
+  return folder;
+}
+
+const notYet = ({ pid }: Owner, path: string, what: string): CliError =>
+  new CliError(`Process ${pid} holds ${path} and has no ${what} yet; try again.`);

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../schemas/errors.ts";
 import { chat } from "./chat.ts";
+import { type Command, helpOf, overview, runCommand } from "./command.ts";
 import { CliError, exit_usage } from "./config.ts";
 import { deadletters } from "./dead-letters.ts";
 import { doctor } from "./doctor.ts";
@@ -12,8 +13,7 @@ import { showConfig } from "./show-config.ts";
 import { complain, say } from "./terminal.ts";
 import { token } from "./token.ts";
 
-type Command = (words: readonly string[]) => Promise<number> | number;
-
+/** In the order of the help. */
 const commands: Readonly<Record<string, Command>> = {
   serve,
   chat,
@@ -21,31 +21,26 @@ const commands: Readonly<Record<string, Command>> = {
   config: showConfig,
   doctor,
   deadletters,
-  help,
+  help: {
+    summary: "shows this, or what one command takes",
+    words: "<command>",
+    words_max: 2,
+    flags: {},
+    run: ({ rest }) => help(rest),
+  },
 };
 
-const usage = `colloquy <command>
-
-  serve     runs Colloquy        --roles gateway,actors,projections  --host  --port  --data
-  chat      talks in the terminal; words or a pipe are one message
-                                 --conversation <id>  --model  --url  --token  --data
-  token     prints an access token
-                                 --tenant <slug>  --user <id>  --role member|admin|owner  --ttl 24h
-  config    shows every key, its value and where it comes from       --json
-  doctor    looks at everything that a turn needs                    --json
-  deadletters                        what could not be handled
-            list    lists them                       --limit 100
-            show    shows one, content and all       <letter or command>
-            retry   sends them again, same ids       <letter or command> …  |  --all
-            drop    removes them for ever            <letter or command> …  |  --all --yes
-                                 --tenant <slug>  --json  --data
-  help      shows this
-
-Exit codes: 0 done, 1 failed, 2 wrong command line or configuration. Keys: docs/CONFIG.md.`;
-
-function help(): number {
-  say(usage);
+function help([name, ...words]: readonly string[]): number {
+  say(name === undefined ? overview(commands) : helpOf(name, named(name), words));
   return 0;
+}
+
+/** Throws `CliError` with the nearest name. */
+function named(name: string): Command {
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command !== undefined) return command;
+  const near = nearest(name, Object.keys(commands));
+  throw new CliError(`"${name}" is not a command; did you mean ${near}?`, exit_usage);
 }
 
 function version(): string {
@@ -53,18 +48,14 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version; // our own package.json
 }
 
-async function main([name = "help", ...words]: readonly string[]): Promise<number> {
+function main([name = "help", ...words]: readonly string[]): Promise<number> | number {
   if (name === "--version" || name === "-v") {
     say(version());
     return 0;
   }
-  const asked = name === "--help" || name === "-h" || words.includes("--help") ? "help" : name;
-  const command = Object.hasOwn(commands, asked) ? commands[asked] : undefined;
-  if (command === undefined) {
-    const near = nearest(name, Object.keys(commands));
-    throw new CliError(`"${name}" is not a command; did you mean ${near}?`, exit_usage);
-  }
-  return command(words);
+  if (name === "--help" || name === "-h") return help([]);
+  if (words.includes("--help") || words.includes("-h")) return help([name, ...words]);
+  return runCommand(name, named(name), words);
 }
 
 try {

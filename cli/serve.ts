@@ -2,26 +2,30 @@
  * `colloquy serve`: starts the servers it needs and the roles of this process, says when a turn would
  * work, and runs until it is told to end; then everything that it started is gone within 10 s.
  */
-import { readArguments } from "./arguments.ts";
+import { type Arguments, data_flag } from "./arguments.ts";
+import type { Deed } from "./command.ts";
 import { CliError, type Config, exit_usage, readConfig } from "./config.ts";
 import { nearest } from "./nearest.ts";
 import { openServices, type Services } from "./services.ts";
 import { complain, type Problem, reporter, say } from "./terminal.ts";
 import { type Role, roles, startSystem, type System } from "./wire.ts";
 
-export const serve_flags = {
-  roles: "value",
-  port: "value",
-  host: "value",
-  data: "value",
-} as const;
+export const serve: Deed = {
+  summary: "runs Colloquy",
+  flags: {
+    roles: `<list> of ${roles.join(", ")}; all of them when absent`,
+    port: "<number> of the gateway, 8080 when absent; 0 takes a free one",
+    host: "<address> to listen on, 127.0.0.1 when absent",
+    ...data_flag,
+  },
+  run,
+};
 
 /** Longer than the drain and the servers' stop together take; then the process ends hard. */
 const last_ms = 9_500;
 const ready_ms = 20_000;
 
-export async function serve(words: readonly string[]): Promise<number> {
-  const given = readArguments(words, serve_flags);
+async function run(given: Arguments): Promise<number> {
   const config = readConfig({
     COLLOQUY_PORT: given.value("port"),
     COLLOQUY_HOST: given.value("host"),

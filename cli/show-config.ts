@@ -1,12 +1,16 @@
 /** `colloquy config`: every key with its value, where that comes from, and what it means. */
-import { readArguments } from "./arguments.ts";
+import { type Arguments, data_flag } from "./arguments.ts";
+import type { Deed } from "./command.ts";
 import { type Config, keyNames, keys, readConfig } from "./config.ts";
 import { say } from "./terminal.ts";
 
-export const config_flags = { json: "switch", data: "value" } as const;
+export const showConfig: Deed = {
+  summary: "shows every key, its value and where it comes from",
+  flags: { json: "for programs", ...data_flag },
+  run,
+};
 
-export function showConfig(words: readonly string[]): number {
-  const given = readArguments(words, config_flags);
+function run(given: Arguments): number {
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
   if (given.on("json")) {
     say(

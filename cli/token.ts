@@ -3,24 +3,28 @@ import { resolve } from "node:path";
 import { issueAccessToken } from "../gateway/access-token.ts";
 import type { Role } from "../schemas/access-token.ts";
 import { isTenant, isUserId } from "../schemas/ids.ts";
-import { readArguments } from "./arguments.ts";
+import { type Arguments, data_flag } from "./arguments.ts";
+import type { Deed } from "./command.ts";
 import { CliError, type Config, exit_usage, readConfig } from "./config.ts";
 import { secretsOf } from "./services.ts";
 import { say } from "./terminal.ts";
 
-export const token_flags = {
-  tenant: "value",
-  user: "value",
-  role: "value",
-  ttl: "value",
-  data: "value",
-} as const;
+export const token: Deed = {
+  summary: "prints an access token",
+  flags: {
+    tenant: "<slug> whose token it is",
+    user: "<id> of the user; needs no account",
+    role: "<role> member, admin or owner; member when absent",
+    ttl: "<time> like 90, 15m, 24h or 30d; 24h when absent",
+    ...data_flag,
+  },
+  run,
+};
 
 const token_roles: readonly Role[] = ["member", "admin", "owner"];
 const day_s = 24 * 60 * 60;
 
-export async function token(words: readonly string[]): Promise<number> {
-  const given = readArguments(words, token_flags);
+async function run(given: Arguments): Promise<number> {
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
   const tenant = given.value("tenant");
   const user = given.value("user");

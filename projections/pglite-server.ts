@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AppError } from "../schemas/errors.ts";
@@ -32,6 +32,11 @@ const deaths_max = 10;
 const window_ms = 60_000;
 
 class Damaged extends Error {}
+
+/** Holds the port of the one that serves the folder, so that other processes find it. */
+export const portFile = (folder: string): string => `${folder}.port`;
+export const pgliteUrl = (port: number): string =>
+  `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`;
 
 /** Starts it; `AppError("unavailable")` when not even an empty folder can be served. */
 export async function startPglite(options: {
@@ -86,7 +91,7 @@ export async function startPglite(options: {
   const exited = supervise();
 
   return {
-    url: `postgres://postgres@127.0.0.1:${port}/postgres?sslmode=disable`,
+    url: pgliteUrl(port),
     get pid() {
       return child.pid ?? 0;
     },
@@ -112,6 +117,8 @@ async function launch(
     stdio: ["ignore", "pipe", "pipe", "ipc"],
     env: {},
   });
+  // Whoever finds the port of one that is not there yet would meet somebody else.
+  rmSync(portFile(folder), { force: true });
   // One that hangs outlives its parent: the next start finds it by this file.
   writeFileSync(`${folder}.pid`, `${child.pid ?? 0}\n`);
   made(child);
@@ -135,6 +142,7 @@ async function launch(
     if (typeof ready !== "object" || ready === null || !("port" in ready)) {
       throw new TypeError("the database's child said something else than its port");
     }
+    writeFileSync(portFile(folder), `${Number(ready.port)}\n`);
     return { child, port: Number(ready.port) };
   } finally {
     clearTimeout(timer);

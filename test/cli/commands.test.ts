@@ -31,6 +31,7 @@ test.each([
   [["token", "--tenant", "a", "--user", "u", "--ttl", "soon"], /--ttl is a time like/],
   [["config", "extra"], /one word too many/],
   [["chat", "--url", "nowhere"], /--url is not a URL/],
+  [["help", "servr"], /did you mean serve\?/],
   [["deadletters", "lits"], /did you mean list\?/],
   [["deadletters", "list", "--limit", "0"], /--limit is a number from 1/],
   [["deadletters", "list", "--tenant", "*"], /--tenant is a slug/],
@@ -90,6 +91,9 @@ test("config shows every key and no secret; help and version are there", async (
   expect(rows.find(({ key }) => key === "COLLOQUY_SECRET")?.source).toBe("environment");
   expect(out).not.toContain(secret);
   expect((await colloquy([], { folder })).out).toContain("colloquy <command>");
+  const help = await colloquy(["deadletters", "drop", "--help"], { folder });
+  expect(help.out).toMatch(/^colloquy deadletters drop <letter or command> …\n/);
+  expect(help.out).toMatch(/--yes +I mean it\n/);
   expect((await colloquy(["--version"], { folder })).out).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 

@@ -5,6 +5,7 @@ import { headers } from "@nats-io/transport-node";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { CliError } from "../../cli/config.ts";
 import { folderSecret, readText } from "../../cli/data-folder.ts";
+import { runCommand } from "../../cli/command.ts";
 import { deadletters } from "../../cli/dead-letters.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { deadSubject } from "../../schemas/subjects.ts";
@@ -87,7 +88,11 @@ async function human(...words: string[]): Promise<{ code: number; out: string; e
     return true;
   });
   try {
-    return { code: await deadletters([...words, "--data", folder]), out, err: "" };
+    return {
+      code: await runCommand("deadletters", deadletters, [...words, "--data", folder]),
+      out,
+      err: "",
+    };
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     return { code: error.exit, out, err: error.message };

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { runCommand } from "../../cli/command.ts";
 import { doctor } from "../../cli/doctor.ts";
 import { keptLook, orphans, readiness, shares } from "../../cli/readiness.ts";
 import type { PartitionView } from "../../schemas/ownership.ts";
@@ -56,7 +57,10 @@ async function examine(...words: string[]): Promise<{ code: number; out: string 
     return true;
   });
   try {
-    return { code: await doctor([...words, "--data", system.server.dir]), out };
+    return {
+      code: await runCommand("doctor", doctor, [...words, "--data", system.server.dir]),
+      out,
+    };
   } finally {
     writing.mockRestore();
   }
