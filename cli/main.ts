@@ -2,43 +2,43 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../schemas/errors.ts";
-import { chat } from "./chat.ts";
 import { type Command, helpOf, overview, runCommand } from "./command.ts";
 import { CliError, exit_usage } from "./config.ts";
-import { deadletters } from "./dead-letters.ts";
-import { doctor } from "./doctor.ts";
 import { nearest } from "./nearest.ts";
-import { serve } from "./serve.ts";
-import { showConfig } from "./show-config.ts";
 import { complain, say } from "./terminal.ts";
-import { token } from "./token.ts";
 
-/** In the order of the help. */
-const commands: Readonly<Record<string, Command>> = {
-  serve,
-  chat,
-  token,
-  config: showConfig,
-  doctor,
-  deadletters,
-  help: {
-    summary: "shows this, or what one command takes",
-    words: "<command>",
-    words_max: 2,
-    flags: {},
-    run: ({ rest }) => help(rest),
-  },
+/** In the order of the help. Loaded when asked for: all of them together take half a second. */
+const commands: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./serve.ts")).serve,
+  chat: async () => (await import("./chat.ts")).chat,
+  token: async () => (await import("./token.ts")).token,
+  config: async () => (await import("./show-config.ts")).showConfig,
+  doctor: async () => (await import("./doctor.ts")).doctor,
+  deadletters: async () => (await import("./dead-letters.ts")).deadletters,
+  help: () =>
+    Promise.resolve({
+      summary: "shows this, or what one command takes",
+      words: "<command>",
+      words_max: 2,
+      flags: {},
+      run: ({ rest }) => help(rest),
+    }),
 };
 
-function help([name, ...words]: readonly string[]): number {
-  say(name === undefined ? overview(commands) : helpOf(name, named(name), words));
+async function help([name, ...words]: readonly string[]): Promise<number> {
+  if (name === undefined) {
+    const loaded = Object.entries(commands).map(
+      async ([one, load]) => [one, await load()] as const,
+    );
+    say(overview(Object.fromEntries(await Promise.all(loaded))));
+  } else say(helpOf(name, await named(name), words));
   return 0;
 }
 
 /** Throws `CliError` with the nearest name. */
-function named(name: string): Command {
-  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command !== undefined) return command;
+function named(name: string): Promise<Command> {
+  const load = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (load !== undefined) return load();
   const near = nearest(name, Object.keys(commands));
   throw new CliError(`"${name}" is not a command; did you mean ${near}?`, exit_usage);
 }
@@ -48,14 +48,14 @@ function version(): string {
   return (JSON.parse(text) as { version: string }).version; // our own package.json
 }
 
-function main([name = "help", ...words]: readonly string[]): Promise<number> | number {
+async function main([name = "help", ...words]: readonly string[]): Promise<number> {
   if (name === "--version" || name === "-v") {
     say(version());
     return 0;
   }
   if (name === "--help" || name === "-h") return help([]);
   if (words.includes("--help") || words.includes("-h")) return help([name, ...words]);
-  return runCommand(name, named(name), words);
+  return runCommand(name, await named(name), words);
 }
 
 try {
