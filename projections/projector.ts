@@ -7,10 +7,10 @@
  * A change of a table or a fold is a new version, never a migration.
  */
 import type { Commit } from "../schemas/commit.ts";
-import { type ActorRef, refKey } from "../schemas/ids.ts";
+import { type ActorRef, type Kind, refKey } from "../schemas/ids.ts";
 import type { DomainEvent } from "../schemas/events.ts";
 import type { Sql } from "./postgres.ts";
-import { loadRows, writeRows } from "./rows.ts";
+import { actorColumn, loadRows, writeRows } from "./rows.ts";
 
 export type Value = string | number | boolean | null;
 export type Row = Readonly<Record<string, Value>>;
@@ -20,7 +20,7 @@ export interface Table {
   /** Column → its SQL type; `not null` follows from `nullable`. The first is `tenant`. */
   readonly columns: Readonly<Record<string, string>>;
   readonly nullable: readonly string[];
-  /** Begins with the tenant and the actor's id. */
+  /** Begins with the tenant and the actor's id; with tenant, `kind` and id for several kinds. */
   readonly key: readonly string[];
   /** What follows `ON <table>` in CREATE INDEX. */
   readonly indexes: readonly string[];
@@ -61,6 +61,8 @@ export interface Sheet<R extends Row = Row> {
 export interface Projector {
   readonly name: string;
   readonly version: number;
+  /** Whose commits it reads. With several, every table has a column `kind` in its key. */
+  readonly kinds: readonly Kind[];
   readonly sheets: readonly Sheet[];
 }
 
@@ -98,10 +100,11 @@ export async function applyBatch(
   skip: (ref: ActorRef) => boolean,
 ): Promise<Poison[]> {
   const wanted = commits.filter(
-    (commit) => commit.ref.kind === "conversation" && !skip(commit.ref),
+    (commit) => projector.kinds.includes(commit.ref.kind) && !skip(commit.ref),
   );
   const changes: SheetChange[] = [];
-  for (const sheet of projector.sheets) changes.push(await load(sheet, schema, wanted, sql));
+  for (const sheet of projector.sheets)
+    changes.push(await load(projector, sheet, schema, wanted, sql));
   const poisons = foldCommits(changes, wanted);
   for (const change of changes) await writeRows(change, schema, sql);
   return poisons;
@@ -172,6 +175,7 @@ function draftOf(
 }
 
 async function load(
+  { kinds: [only] }: Projector,
   sheet: Sheet,
   schema: string,
   commits: readonly Commit[],
@@ -188,7 +192,8 @@ async function load(
   if (wanted.size > 0) {
     for (const row of await loadRows(sheet, schema, [...wanted.values()], sql)) {
       const part = sheet.part === null ? null : String(row[sheet.part]);
-      rows.set(`${row["tenant"]}.conversation.${row[sheet.table.key[1] ?? ""]} ${part ?? ""}`, row);
+      const { tenant, kind = only, [actorColumn(sheet.table)]: id } = row;
+      rows.set(`${tenant}.${kind}.${id} ${part ?? ""}`, row);
     }
   }
   return { sheet, rows, put: new Set(), cleared: new Map() };

@@ -7,6 +7,9 @@ import type { ActorRef } from "../schemas/ids.ts";
 import type { Row, Sheet, SheetChange, Table } from "./projector.ts";
 import type { Sql } from "./postgres.ts";
 
+/** The column with the actor's id. */
+export const actorColumn = ({ key }: Table): string => (key[1] === "kind" ? key[2] : key[1]) ?? "";
+
 /** The SQL type of a column without its collation, for casts. */
 const bare = (type: string): string => type.replace(/ COLLATE .*$/, "");
 
@@ -22,6 +25,13 @@ const readable = (table: Table): string =>
     })
     .join(", ");
 
+/** Where rows `t` are those of the actors `w (tenant, kind, actor)`. */
+const ofActors = (table: Table): string =>
+  `t.tenant = w.tenant AND t.${actorColumn(table)} = w.actor${
+    table.key.includes("kind") ? " AND t.kind = w.kind" : ""
+  }`;
+
+/** The stored rows of `wanted`; a null part is the actor's one row. */
 export async function loadRows(
   sheet: Sheet,
   schema: string,
@@ -29,14 +39,14 @@ export async function loadRows(
   sql: Sql,
 ): Promise<readonly Row[]> {
   const { table, part } = sheet;
-  const actor = table.key[1] ?? "";
   const byPart = part === null ? "" : ` AND t.${part} = w.part`;
   const rows = await sql.query(
     `SELECT ${readable(table)}
-     FROM unnest($1::text[], $2::uuid[], $3::uuid[]) AS w (tenant, actor, part)
-     JOIN ${schema}.${table.name} t ON t.tenant = w.tenant AND t.${actor} = w.actor${byPart}`,
+     FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[]) AS w (tenant, kind, actor, part)
+     JOIN ${schema}.${table.name} t ON ${ofActors(table)}${byPart}`,
     [
       wanted.map(({ ref }) => ref.tenant),
+      wanted.map(({ ref }) => ref.kind),
       wanted.map(({ ref }) => ref.id),
       wanted.map((one) => one.part),
     ],
@@ -57,9 +67,13 @@ export async function writeRows(change: SheetChange, schema: string, sql: Sql): 
   if (actors.length > 0) {
     await sql.query(
       `DELETE FROM ${schema}.${table.name} t
-       USING unnest($1::text[], $2::uuid[]) AS w (tenant, actor)
-       WHERE t.tenant = w.tenant AND t.${table.key[1]} = w.actor`,
-      [actors.map(({ tenant }) => tenant), actors.map(({ id }) => id)],
+       USING unnest($1::text[], $2::text[], $3::uuid[]) AS w (tenant, kind, actor)
+       WHERE ${ofActors(table)}`,
+      [
+        actors.map(({ tenant }) => tenant),
+        actors.map(({ kind }) => kind),
+        actors.map(({ id }) => id),
+      ],
     );
   }
   const rows: Row[] = [];

@@ -98,4 +98,9 @@ function evolve(row: ConversationRow, event: DomainEvent): ConversationRow {
   }
 }
 
-export const conversations: Projector = { name: "conversations", version: 1, sheets: [sheet] };
+export const conversations: Projector = {
+  name: "conversations",
+  version: 1,
+  kinds: ["conversation"],
+  sheets: [sheet],
+};

@@ -219,5 +219,6 @@ const headSheet: Sheet<HeadRow> = {
 export const messages: Projector = {
   name: "messages",
   version: 1,
+  kinds: ["conversation"],
   sheets: [messageSheet, headSheet],
 };

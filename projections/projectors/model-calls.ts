@@ -65,4 +65,9 @@ const sheet: Sheet<CallRow> = {
   },
 };
 
-export const modelCalls: Projector = { name: "model_calls", version: 1, sheets: [sheet] };
+export const modelCalls: Projector = {
+  name: "model_calls",
+  version: 1,
+  kinds: ["conversation"],
+  sheets: [sheet],
+};

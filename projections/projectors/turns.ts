@@ -128,4 +128,9 @@ function end(
   });
 }
 
-export const turns: Projector = { name: "turns", version: 1, sheets: [sheet] };
+export const turns: Projector = {
+  name: "turns",
+  version: 1,
+  kinds: ["conversation"],
+  sheets: [sheet],
+};
