@@ -185,9 +185,9 @@ export const needsKey = ({ stored }: Opened): boolean =>
 
 /**
  * The commit as the rest of the system reads it; with a null key its content is blank and it is
- * marked as erased. Throws `DamagedCommit`, `UnknownEvent`.
+ * marked as erased. `hashed: false` leaves its hash empty. Throws `DamagedCommit`, `UnknownEvent`.
  */
-export function decodeCommit(opened: Opened, key: ContentKey | null): Commit {
+export function decodeCommit(opened: Opened, key: ContentKey | null, hashed = true): Commit {
   const { stored, ref, bytes, place, traceparent } = opened;
   const { sealed } = stored;
   const erased = sealed !== undefined && (sealed === "" || key === null);
@@ -204,7 +204,7 @@ export function decodeCommit(opened: Opened, key: ContentKey | null): Commit {
     revision: stored.revision,
     sequence: place.sequence,
     prev: stored.prev,
-    hash: hashOf(bytes),
+    hash: hashed ? hashOf(bytes) : "",
     erased,
   };
 }

@@ -1,17 +1,16 @@
 /**
- * The one unfiltered ordered reader of a projector: everything behind a sequence, then what comes,
+ * The one unfiltered ordered reader of projectors: everything behind a sequence, then what comes,
  * by the same code. It goes on by itself after any loss of the link or the server. What cannot be
  * decoded is handed on as such, since one actor's damage must not stop all others.
  */
-import type { Consumer, ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 import type { Commit } from "../schemas/commit.ts";
-import type { ActorRef } from "../schemas/ids.ts";
+import { type ActorRef, refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import { decodeCommit, hashOf, needsKey, openCommit } from "./codec.ts";
+import { decodeCommit, hashOf, needsKey, openCommit, type Opened } from "./codec.ts";
 import type { Streams } from "./connection.ts";
 import { DamagedCommit } from "./faults.ts";
-import { events_stream } from "./topology.ts";
-import type { Vault } from "./vault.ts";
+import { type Arrived, pullEvents } from "./pulls.ts";
+import type { ContentKey, Vault } from "./vault.ts";
 
 /** A commit of a known actor that the running code cannot decode. */
 export interface Undecodable {
@@ -25,130 +24,121 @@ export interface Undecodable {
   readonly undecodable: true;
 }
 
-/** Commits decoded ahead of the reader: enough to fetch many keys at once, and bounded. */
-const ahead_max = 256;
-/** Two missed heartbeats, each half of this, and a consumer that died without a word is made anew. */
-const idle_ms = 4_000;
+export type Logged = Commit | Undecodable;
 
-/**
- * The commits behind the stream sequence `after`, in log order, until the signal. A message that
- * names no actor at all cannot be one of ours and throws `DamagedCommit`.
- */
+export interface Reading {
+  /** Where to begin: behind this EVENTS sequence. */
+  readonly after: number;
+  /** The last sequence to read; without it, reading goes on with what comes. */
+  readonly until?: number;
+  readonly signal: AbortSignal;
+  /**
+   * `last`: only the last commit of each array has its `hash`, the others have "". For whoever keeps
+   * only where they are: hashing is a fifth of what reading costs.
+   */
+  readonly hashes?: "all" | "last";
+}
+
+/** Commits of one array: a few milliseconds of decoding, during which nothing else happens here. */
+const batch_max = 512;
+
+/** The commits behind `after`, in log order, one by one, until the signal. See `readBatches`. */
 export async function* readCommits(
   streams: Streams,
   vault: Vault,
-  options: { after: number; signal: AbortSignal },
-): AsyncGenerator<Commit | Undecodable> {
-  const { signal } = options;
+  options: Reading,
+): AsyncGenerator<Logged> {
+  for await (const batch of readBatches(streams, vault, options)) {
+    for (const logged of batch) {
+      if (options.signal.aborted) return;
+      yield logged;
+    }
+  }
+}
+
+/**
+ * The commits behind the stream sequence `after`, in log order, as many at a time as are there, never
+ * none, until the signal or the sequence `until`. A message that names no actor at all cannot be one
+ * of ours and throws `DamagedCommit`.
+ */
+export async function* readBatches(
+  streams: Streams,
+  vault: Vault,
+  options: Reading,
+): AsyncGenerator<readonly Logged[]> {
+  const { signal, until = Number.POSITIVE_INFINITY } = options;
   let position = options.after;
-  for (let failures = 0; !signal.aborted; failures++) {
-    const source = await open(streams, position).catch(() => null);
-    if (source !== null) {
-      const stop = (): void => source.messages.stop();
+  for (let failures = 0; !signal.aborted && position < until; failures++) {
+    const pulling = await pullEvents(streams, position).catch(() => null);
+    if (pulling !== null) {
+      const { stop } = pulling;
       signal.addEventListener("abort", stop);
-      // The client would make its consumer anew, but pull only as much as was missing before, and
-      // then wait for missed heartbeats (3.4.0, seen); from the position we are there at once.
+      // What was on its way when the link broke will not come; from the position we are there at once.
       const unlink = streams.onLink((up) => (up ? stop() : undefined));
       try {
-        for await (const logged of decodeAhead(source.messages, vault)) {
+        while (position < until) {
+          const arrived = await pulling.take(Math.min(batch_max, until - position));
+          if (arrived.length === 0 || signal.aborted) break;
+          const batch = await decodeAll(arrived, vault, options.hashes === "last");
           if (signal.aborted) return;
-          position = logged.sequence;
+          position = arrived.at(-1)?.sequence ?? position;
           failures = 0;
-          yield logged;
+          yield batch;
         }
       } catch (error) {
-        // Damage is the caller's to see; a broken consumer is made anew from the position.
+        // Damage is the caller's to see; keys that cannot be read now are asked for again.
         if (error instanceof DamagedCommit) throw error;
       } finally {
         signal.removeEventListener("abort", stop);
         unlink();
         stop();
-        // It would end by itself, too: it is ephemeral.
-        source.consumer.delete().catch(() => undefined);
       }
     }
     if (streams.nc.isClosed()) return;
-    await backOff(failures, signal);
+    if (position < until) await backOff(failures, signal);
   }
 }
 
-async function open(
-  streams: Streams,
-  after: number,
-): Promise<{ consumer: Consumer; messages: ConsumerMessages }> {
-  const consumer = await streams.js.consumers.get(events_stream, {
-    deliver_policy: "by_start_sequence",
-    opt_start_seq: after + 1,
+/** Decodes messages of the log, in order; the keys that are not at hand are fetched together. */
+async function decodeAll(
+  arrived: readonly Arrived[],
+  vault: Vault,
+  onlyLastHash: boolean,
+): Promise<Logged[]> {
+  const unknown: ActorRef[] = [];
+  const opened = arrived.map((one) => {
+    const commit = open(one);
+    if (!("undecodable" in commit) && needsKey(commit) && vault.cached(commit.ref) === undefined) {
+      unknown.push(commit.ref);
+    }
+    return commit;
   });
-  return {
-    consumer,
-    messages: await consumer.consume({ max_messages: 2 * ahead_max, expires: idle_ms }),
-  };
+  const fetched = unknown.length === 0 ? null : await vault.keys(unknown);
+  const last = opened.length - 1;
+  return opened.map((one, at) => {
+    if ("undecodable" in one) return one;
+    try {
+      return decodeCommit(one, keyFor(one, vault, fetched), !onlyLastHash || at === last);
+    } catch (error) {
+      return undecodable(error, one.bytes);
+    }
+  });
 }
 
-/** Decodes up to `ahead_max` messages at once and gives them out in order. */
-async function* decodeAhead(
-  messages: ConsumerMessages,
+function keyFor(
+  opened: Opened,
   vault: Vault,
-): AsyncGenerator<Commit | Undecodable> {
-  const decoding: (Commit | Undecodable | Promise<Commit | Undecodable>)[] = [];
-  let wakeReader = (): void => undefined;
-  let wakePump = (): void => undefined;
-  const pumped: { ended: boolean; error: Error | null } = { ended: false, error: null };
-
-  const pump = async (): Promise<void> => {
-    for await (const message of messages) {
-      const decoded = decode(message, vault);
-      // Its failure is met when its turn comes, and must not count as unhandled until then.
-      if (decoded instanceof Promise) decoded.catch(() => undefined);
-      decoding.push(decoded);
-      wakeReader();
-      if (decoding.length >= ahead_max) await new Promise<void>((wake) => (wakePump = wake));
-    }
-  };
-  void pump()
-    .catch((error: unknown) => {
-      pumped.error = error instanceof Error ? error : new Error(String(error));
-    })
-    .finally(() => {
-      pumped.ended = true;
-      wakeReader();
-    });
-
-  try {
-    for (;;) {
-      const decoded = decoding.shift();
-      if (decoded !== undefined) {
-        wakePump();
-        yield await decoded;
-      } else if (pumped.ended) {
-        if (pumped.error !== null) throw pumped.error;
-        return;
-      } else {
-        await new Promise<void>((wake) => (wakeReader = wake));
-      }
-    }
-  } finally {
-    messages.stop();
-    wakePump();
-  }
+  fetched: ReadonlyMap<string, ContentKey | null> | null,
+): ContentKey | null {
+  if (!needsKey(opened)) return null;
+  const cached = vault.cached(opened.ref);
+  return cached === undefined ? (fetched?.get(refKey(opened.ref)) ?? null) : cached;
 }
 
-function decode(
-  message: JsMsg,
-  vault: Vault,
-): Commit | Undecodable | Promise<Commit | Undecodable> {
-  const { data, subject, seq, headers } = message;
-  const place = { subject, sequence: seq };
+function open({ sequence, message }: Arrived): Opened | Undecodable {
+  const { data, subject, headers } = message;
   try {
-    const opened = openCommit(data, place, headers?.get("traceparent") || null);
-    if (!needsKey(opened)) return decodeCommit(opened, null);
-    const known = vault.cached(opened.ref);
-    if (known !== undefined) return decodeCommit(opened, known);
-    return vault
-      .key(opened.ref, false)
-      .then((key) => decodeCommit(opened, key))
-      .catch((error: unknown) => undecodable(error, data));
+    return openCommit(data, { subject, sequence }, headers?.get("traceparent") || null);
   } catch (error) {
     return undecodable(error, data);
   }

@@ -31,6 +31,11 @@ export interface Vault {
    * and none is to be made. Throws `AppError("unavailable")`.
    */
   key(ref: ActorRef, make: boolean): Promise<ContentKey | null>;
+  /**
+   * The keys of many actors at once, by `refKey`, as `key` without `make` would give them. Throws
+   * `AppError("unavailable")`.
+   */
+  keys(refs: readonly ActorRef[]): Promise<ReadonlyMap<string, ContentKey | null>>;
   /** What is known without asking: the key, null for an erased one, undefined for "ask". */
   cached(ref: ActorRef): ContentKey | null | undefined;
   /** Erases the actor's key for ever; no error when it is gone already. */
@@ -118,6 +123,11 @@ function vaultOf(
       } catch (cause) {
         throw unavailable("A content key cannot be read", cause);
       }
+    },
+    async keys(refs) {
+      const keys = new Map<string, ContentKey | null>();
+      await Promise.all(refs.map(async (ref) => keys.set(refKey(ref), await this.key(ref, false))));
+      return keys;
     },
     async erase(ref) {
       const name = kvKey(ref);
