@@ -50,6 +50,11 @@ export interface Instance {
   /** Starts the effects of the active states, and from now on those of every state entered. */
   wake(): void;
   readonly awake: boolean;
+  /**
+   * Commands whose repeats are known by their ids, the newest. Where it is finite, an older one must
+   * be known by what it says.
+   */
+  readonly commands_max: number;
   /** What `create` takes; plain JSON. */
   state(): unknown;
   /**

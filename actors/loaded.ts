@@ -1,6 +1,6 @@
 /**
  * An actor in memory: folded from the first commit on, or from a snapshot on, which is the same (I4).
- * It remembers every command that made a commit, and where, so that a repeat gets the same answer.
+ * It remembers the commands that made its commits, and where, so that a repeat gets the same answer.
  */
 import { type Commit, empty_head, type Head, headOf } from "../schemas/commit.ts";
 import type { Instance } from "./kind.ts";
@@ -39,6 +39,10 @@ export function fold(loaded: Loaded, commit: Commit): void {
   loaded.instance.fold(commit);
   loaded.head = headOf(commit);
   loaded.commits.set(commit.command, placeOf(loaded.head));
+  if (loaded.commits.size <= loaded.instance.commands_max) return;
+  // A Map keeps the order of insertion.
+  const { value: oldest } = loaded.commits.keys().next();
+  if (oldest !== undefined) loaded.commits.delete(oldest);
 }
 
 export const placeOf = ({ revision, sequence }: Head): Place => ({ revision, sequence });

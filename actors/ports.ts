@@ -98,7 +98,7 @@ export interface Snapshot {
   readonly head: Head;
   /** What its kind made of it; plain JSON. */
   readonly state: unknown;
-  /** Every command that made a commit, with that commit's last revision and EVENTS sequence. */
+  /** The commands it remembers, oldest first: of each its commit's last revision and sequence. */
   readonly commits: readonly (readonly [command: string, revision: number, sequence: number])[];
 }
 /** Snapshots save time and nothing else: whatever is wrong with them, the log is read instead. */

@@ -104,6 +104,9 @@ const meanings: Readonly<Record<EventType, string>> = {
   "turn.failed": "The turn could not go on; `code` says why, and what had been seen stays.",
   "model.attempted":
     "One call of a model, whatever came of it: what it used and what it cost, also of calls that failed or were lost.",
+  "chain.anchored":
+    "A Merkle root over the heads of all chains of the tenant with a commit from `from` to `sequence`, this one included: whoever keeps `root` elsewhere can prove that what it covers was not rewritten (docs/OPERATING.md).",
+  "log.exported": "An operator took a copy of the tenant's events away.",
 };
 
 /** What of a JSON Schema is shown. */

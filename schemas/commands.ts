@@ -1,13 +1,14 @@
 /**
- * Commands: what may be asked of a conversation. A command's payload on `cmd.…` is
+ * Commands: what may be asked of an actor. A command's payload on `cmd.…` is
  * `{"id":"<uuid>","data":{…}}`; its name is the subject's last token. `publicCommands` may come
  * from outside; `reports` come only from an actor's own effects and its host's clock, straight
- * into its mailbox, and never travel. `workerCommands` travel from a worker to whoever owns the
- * actor, now or by a schedule; without a worker's signature they are refused.
+ * into its mailbox, and never travel. `workerCommands` travel from a worker, or from the operator's
+ * command line, to whoever owns the actor, now or by a schedule; without the system's signature they
+ * are refused. `takesCommand` says which kind of actor takes which.
  */
 import Type, { type Static, type TObject } from "typebox";
-import { Code, Overlap, TakeoverReason, Usage } from "./events.ts";
-import { Uuid } from "./ids.ts";
+import { Code, eventSchemas, Overlap, TakeoverReason, Usage } from "./events.ts";
+import { type Kind, Uuid } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { FrameRecord } from "./tokens.ts";
 import { check } from "./validate.ts";
@@ -120,6 +121,10 @@ export const reports = {
 export const workerCommands = {
   /** Nothing may have happened for so long that the conversation moves to the archive. */
   idle: Type.Object({}, closed),
+  /** To a workspace: the root over the heads of the tenant's chains that changed since the last. */
+  anchor: Type.Omit(eventSchemas["chain.anchored"], ["previous"], closed),
+  /** To a workspace: an operator took a copy of the tenant's events away. */
+  "record-export": eventSchemas["log.exported"],
 } as const satisfies Record<string, TObject>;
 
 export type PublicCommandName = keyof typeof publicCommands;
@@ -140,11 +145,32 @@ export type NamedCommand = {
 }[CommandName];
 
 export type WorkerCommand = Extract<NamedCommand, { readonly name: WorkerCommandName }>;
+export type WorkspaceCommand = Extract<NamedCommand, { readonly name: "anchor" | "record-export" }>;
+export type ConversationCommand = Exclude<NamedCommand, WorkspaceCommand>;
 
 export const isPublicCommand = (name: string): name is PublicCommandName =>
   Object.hasOwn(publicCommands, name);
 export const isWorkerCommand = (name: string): name is WorkerCommandName =>
   Object.hasOwn(workerCommands, name);
+
+const workspaceNames: ReadonlySet<string> = new Set<WorkspaceCommand["name"]>([
+  "anchor",
+  "record-export",
+]);
+export const isWorkspaceCommand = (command: NamedCommand): command is WorkspaceCommand =>
+  workspaceNames.has(command.name);
+
+const taken = {
+  conversation: new Set<string>([...Object.keys(publicCommands), "idle"]),
+  document: new Set<string>(),
+  workspace: workspaceNames,
+} as const satisfies Record<Kind, ReadonlySet<string>>;
+
+/** Whether an actor of this kind takes messages with a command of this name. */
+export const takesCommand = (
+  kind: Kind,
+  name: string,
+): name is PublicCommandName | WorkerCommandName => taken[kind].has(name);
 
 /** The commands whose message is the lease of the turn they begin. */
 export const leasingCommands: ReadonlySet<string> = new Set(["send", "edit", "regenerate"]);
@@ -166,6 +192,8 @@ const checks = {
   update: check(publicCommands.update),
   delete: check(publicCommands.delete),
   idle: check(workerCommands.idle),
+  anchor: check(workerCommands.anchor),
+  "record-export": check(workerCommands["record-export"]),
 };
 
 /** Checks the data of a command that travels; a sentence when it does not fit. */

@@ -50,6 +50,7 @@ export const errors = {
   conversation_deleted: row(410, "user", "The conversation has been deleted."),
   conversation_full: row(409, "user", "The conversation has reached its limit; begin a new one."),
   id_taken: row(409, "client", "The id already names something else in this conversation."),
+  anchor_behind: row(409, "nobody", "Another anchor covers this part of the log."),
   too_large: row(413, "client", "The request is larger than allowed.", { close: 1009 }),
   text_too_long: row(413, "user", "The text is longer than allowed."),
   unsupported_media_type: row(415, "client", "The body must be application/json."),

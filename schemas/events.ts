@@ -1,13 +1,13 @@
 /**
- * The events of a conversation, version 1: what the log says happened. Event types are two tokens,
- * `noun.verb`; data never has a field `type`, since clients read it flattened beside `type`.
+ * The events of each kind of actor, version 1: what the log says happened. Event types are two
+ * tokens, `noun.verb`; data never has a field `type`, since clients read it flattened beside `type`.
  *
  * `contentFields` names what is content: those fields leave the plain commit and travel in its
  * sealed box. What they read as once the key is erased stands there too.
  */
 import Type, { type Static, type TObject } from "typebox";
 import { type ErrorCode, errors } from "./errors.ts";
-import { UserId, Uuid } from "./ids.ts";
+import { type Kind, UserId, Uuid } from "./ids.ts";
 import { FrameRecord, no_frames } from "./tokens.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -62,7 +62,7 @@ export const TakeoverReason = Type.Union([
 ]);
 export type TakeoverReason = Static<typeof TakeoverReason>;
 
-export const eventSchemas = {
+const conversationEvents = {
   "conversation.started": Type.Object(
     {
       origin: Type.Union([Type.Literal("chat"), Type.Literal("api")]),
@@ -179,7 +179,46 @@ export const eventSchemas = {
   ),
 } as const satisfies Record<string, TObject>;
 
+const Sequence = Type.Integer({ minimum: 1, description: "A sequence of EVENTS." });
+const Root = Type.String({ pattern: "^[0-9a-f]{64}$", description: "SHA-256, hex." });
+
+const workspaceEvents = {
+  /** What `streams/anchors.ts` computes and checks. */
+  "chain.anchored": Type.Object(
+    {
+      root: Root,
+      previous: Type.String({
+        pattern: "^[0-9a-f]{64}$",
+        description: "The root of the anchor before; 64 zeros for the first.",
+      }),
+      chains: Type.Integer({ minimum: 1, description: "The leaves: chains that changed." }),
+      commits: Type.Integer({ minimum: 1, description: "Commits of the tenant in the window." }),
+      from: Sequence,
+      sequence: Type.Integer({ minimum: 1, description: "The last sequence that it covers." }),
+      settled: Type.Integer({
+        minimum: 0,
+        description: "Up to here nothing of any tenant waits for its anchor.",
+      }),
+    },
+    closed,
+  ),
+  "log.exported": Type.Object(
+    {
+      operator: Type.String({ minLength: 1, maxLength: 128, description: "Who exported it." }),
+      from: Sequence,
+      to: Sequence,
+      commits: Type.Integer({ minimum: 0, description: "Commits of the tenant among them." }),
+      keys: Type.Boolean({ description: "Whether the content keys went with them." }),
+    },
+    closed,
+  ),
+} as const satisfies Record<string, TObject>;
+
+export const eventSchemas = { ...conversationEvents, ...workspaceEvents } as const;
+
 export type EventType = keyof typeof eventSchemas;
+export type ConversationEventType = keyof typeof conversationEvents;
+export type WorkspaceEventType = keyof typeof workspaceEvents;
 export type EventData<T extends EventType> = Static<(typeof eventSchemas)[T]>;
 
 /** One event as it stands in a commit. */
@@ -188,6 +227,12 @@ export type DomainEvent = {
 }[EventType];
 
 export const eventTypes = Object.keys(eventSchemas) as readonly EventType[]; // keys of a literal
+/** The types of each kind of actor. */
+export const eventTypesOf = {
+  conversation: Object.keys(conversationEvents) as readonly ConversationEventType[], // as above
+  document: [],
+  workspace: Object.keys(workspaceEvents) as readonly WorkspaceEventType[], // as above
+} as const satisfies Record<Kind, readonly EventType[]>;
 export const isEventType = (type: string): type is EventType => Object.hasOwn(eventSchemas, type);
 
 /** The current version of each event type; a change of shape raises it and adds an upcaster. */
@@ -208,6 +253,8 @@ export const eventVersions: Readonly<Record<EventType, number>> = {
   "turn.cancelled": 1,
   "turn.failed": 1,
   "model.attempted": 1,
+  "chain.anchored": 1,
+  "log.exported": 1,
 };
 
 /** The content of each event type, and what it reads as when its key has been erased. */

@@ -2,6 +2,7 @@
  * Ids, slugs and the two arguments that make runs repeatable: the clock and the maker of ids.
  * Ids that we make are lowercase UUIDv7 (RFC 9562 §5.7); from a client any lowercase UUID is taken.
  */
+import { hash } from "node:crypto";
 import Type from "typebox";
 import { check } from "./validate.ts";
 
@@ -17,7 +18,7 @@ export const IsoTime = Type.String({
   description: "A UTC time with milliseconds, as Date.toISOString() writes it.",
 });
 
-export const kinds = ["conversation", "document"] as const;
+export const kinds = ["conversation", "document", "workspace"] as const;
 export type Kind = (typeof kinds)[number];
 
 /** What names one actor. */
@@ -35,6 +36,23 @@ export const isTenant = check(Tenant).is;
 export const isUserId = check(UserId).is;
 export const isKind = (value: string): value is Kind =>
   (kinds as readonly string[]).includes(value);
+
+/** Names our UUIDs that are made of names; made once, at random, and never to be changed. */
+const namespace = "6f1c3a58-0d7e-4b94-9c0b-52e8a7d3f416";
+
+/** UUIDv5 (RFC 9562 §5.5) of a name in our namespace: whoever knows the name knows the id. */
+function uuidv5(name: string): string {
+  const space = Buffer.from(namespace.replaceAll("-", ""), "hex");
+  const bytes = hash("sha1", Buffer.concat([space, Buffer.from(name)]), "buffer").subarray(0, 16);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+/** The one actor that a tenant has of kind `workspace`: nobody has to look its id up. */
+export const workspaceRef = (tenant: string): ActorRef => ({
+  ...{ tenant, kind: "workspace", id: uuidv5(`workspace:${tenant}`) },
+});
 
 /** Who did something. `user` is a person, `integration` a NATS client, `system` a worker. */
 export const By = Type.Object(

@@ -64,6 +64,8 @@ export const limits = {
   /** Branches are kept for ever, so a conversation's size is bounded by its commits. */
   commits_per_actor_max: 20_000,
   turns_queued_per_conversation_max: 16,
+  /** A workspace is anchored for ever, so it knows only the newest commands by their ids. */
+  workspace_commands_max: 1_000,
 
   /** Partitions of COMMANDS. */
   partitions_embedded: 8,

@@ -6,10 +6,10 @@
 import type { JsMsg } from "@nats-io/jetstream";
 import {
   commandMessage,
-  isPublicCommand,
   isWorkerCommand,
   type NamedCommand,
   parseCommand,
+  takesCommand,
 } from "../schemas/commands.ts";
 import type { ErrorCode } from "../schemas/errors.ts";
 import { type ActorRef, type By, isUuid } from "../schemas/ids.ts";
@@ -71,7 +71,7 @@ export function readCommand(
     return refuse("bad_reply_subject", `replies of ${target.ref.tenant} cannot go to that subject`);
   }
   const { ref, name } = target;
-  if (ref.kind !== "conversation" || !(isPublicCommand(name) || isWorkerCommand(name))) {
+  if (!takesCommand(ref.kind, name)) {
     return refuse("unknown_command", `a ${ref.kind} has no command ${name}`);
   }
   const { id: command_id, data: command_data } = parsed.value;
@@ -84,7 +84,7 @@ export function readCommand(
       : signer.verify(signature, ref.tenant, command_id);
   if (by === null) return refuse("unauthenticated", `${by_header} was not signed for this command`);
   if (isWorkerCommand(name) && by.type !== "system") {
-    return refuse("forbidden", `only a worker may ask for ${name}`);
+    return refuse("forbidden", `only the system may ask for ${name}`);
   }
   const traceparent = header(trace_header);
   return {

@@ -3,7 +3,11 @@
  * asked again after a lost append and tried on every state. Whoever is not the owner learns nothing,
  * not even that the conversation exists (I10).
  */
-import type { CommandData, NamedCommand, PublicCommandName } from "../../schemas/commands.ts";
+import type {
+  CommandData,
+  ConversationCommand,
+  PublicCommandName,
+} from "../../schemas/commands.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
 import type { By } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -24,7 +28,7 @@ type Public<N extends PublicCommandName> = CommandData<N>;
 
 export function decide(
   conversation: Conversation,
-  command: NamedCommand,
+  command: ConversationCommand,
   context: DecisionContext,
 ): Decision {
   if (isReport(command)) return decideReport(conversation, command, context);
@@ -63,7 +67,8 @@ const reportNames: ReadonlySet<string> = new Set<NamedReport["name"]>([
   "expire",
   "takeover",
 ]);
-const isReport = (command: NamedCommand): command is NamedReport => reportNames.has(command.name);
+const isReport = (command: ConversationCommand): command is NamedReport =>
+  reportNames.has(command.name);
 
 /** A user acts on what is theirs; an integration acts for its whole tenant. */
 export const mayAct = (owner: string | null, by: By): boolean =>
@@ -71,7 +76,7 @@ export const mayAct = (owner: string | null, by: By): boolean =>
 
 function decideAbsent(
   conversation: Conversation,
-  command: Exclude<NamedCommand, NamedReport>,
+  command: Exclude<ConversationCommand, NamedReport>,
   context: DecisionContext,
 ): Decision {
   if (command.name !== "create" && command.name !== "send") return refused("not_found");
@@ -94,7 +99,7 @@ const titled = (title: string): DomainEvent =>
 /** The commands that ask for an answer. */
 function speak(
   conversation: Conversation,
-  command: Extract<NamedCommand, { name: "send" | "edit" | "regenerate" }>,
+  command: Extract<ConversationCommand, { name: "send" | "edit" | "regenerate" }>,
   context: DecisionContext,
 ): Decision {
   const { state } = conversation;

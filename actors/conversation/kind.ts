@@ -11,7 +11,7 @@ import {
   type Snapshot,
   transition,
 } from "xstate";
-import type { NamedCommand } from "../../schemas/commands.ts";
+import { isWorkspaceCommand, type NamedCommand } from "../../schemas/commands.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import type { DomainEvent, TakeoverReason } from "../../schemas/events.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
@@ -157,6 +157,7 @@ function createInstance(
     },
     state: () => actor.getPersistedSnapshot(),
     async decide(command: NamedCommand, asking: Asking): Promise<Answer> {
+      if (isWorkspaceCommand(command)) return { is: "refused", code: "unknown_command" };
       const { id, ...more } = asking;
       const context: DecisionContext = {
         ...{ ...more, command: id, ids: ports.ids, worker: ports.workers.id },
@@ -171,6 +172,8 @@ function createInstance(
       if (decision.is === "events") assertAllowed(actor, decision.events, id, asking.at);
       return decision;
     },
+    // Bounded by what `full` refuses.
+    commands_max: Number.POSITIVE_INFINITY,
     thaw() {
       current()?.thaw();
     },

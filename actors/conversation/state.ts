@@ -4,7 +4,7 @@
  * for its end. `evolve` is the only thing that makes a state, and it is total: the machine decides
  * whether an event may come, `evolve` says what it changes (I4).
  */
-import type { EventData, EventType, Overlap } from "../../schemas/events.ts";
+import type { ConversationEventType, EventData, Overlap } from "../../schemas/events.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { TextRef } from "../ports.ts";
@@ -59,7 +59,7 @@ export interface ConversationState {
 
 /** An event as the machine takes it: with its place in the log and the command that made it. */
 export type ConversationEvent = {
-  [T in EventType]: {
+  [T in ConversationEventType]: {
     readonly type: T;
     readonly data: EventData<T>;
     readonly sequence: number;
@@ -67,7 +67,7 @@ export type ConversationEvent = {
     /** When its commit was decided, ISO. */
     readonly at: string;
   };
-}[EventType];
+}[ConversationEventType];
 
 export const initialState = (ref: ActorRef): ConversationState => ({
   ref,

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type MessageNode, pathTo } from "../../actors/conversation/state.ts";
 import { get } from "../../actors/table.ts";
-import type { NamedCommand } from "../../schemas/commands.ts";
+import type { ConversationCommand } from "../../schemas/commands.ts";
 import { limits } from "../../schemas/limits.ts";
 import { after, ask, call, nothing } from "./decisions.ts";
 
@@ -52,7 +52,7 @@ function commandOf(one: typeof step extends fc.Arbitrary<infer S> ? S : never, k
   const message = pick(known.messages);
   const wish = { overlap: one.overlap };
   const { running } = known;
-  const make = (command: NamedCommand): NamedCommand => command;
+  const make = (command: ConversationCommand): ConversationCommand => command;
   switch (one.what) {
     case "send":
     case "same id":

@@ -1,6 +1,6 @@
 /** Every command in every situation of a conversation, and then what each decision says exactly. */
 import { describe, expect, test } from "vitest";
-import type { CommandData, CommandName } from "../../schemas/commands.ts";
+import type { CommandData, ConversationCommand } from "../../schemas/commands.ts";
 import { limits } from "../../schemas/limits.ts";
 import { no_frames } from "../../schemas/tokens.ts";
 import {
@@ -15,6 +15,7 @@ import {
   when,
 } from "./decisions.ts";
 
+type CommandName = ConversationCommand["name"];
 const { idle, running, waiting, archived } = situations;
 const t1 = { turn: "t1", attempt: 1 };
 const published = { text: "all", seq: 1, frames: { lengths: [3], times: [0] } };

@@ -13,7 +13,7 @@ import type {
 } from "../../actors/conversation/decision.ts";
 import { conversationMachine } from "../../actors/conversation/machine.ts";
 import type { ConversationEvent } from "../../actors/conversation/state.ts";
-import type { CallReport, CommandData, CommandName, NamedCommand } from "../../schemas/commands.ts";
+import type { CallReport, CommandData, ConversationCommand } from "../../schemas/commands.ts";
 import { type DomainEvent, event, type Overlap } from "../../schemas/events.ts";
 
 type Snapshot = SnapshotFrom<typeof conversationMachine>;
@@ -94,7 +94,7 @@ export type Otherwise = Partial<Omit<DecisionContext, "progress">> & {
 /** Asks as the host does: without the progress first, and again with it when that is wanted. */
 export function ask(
   before: Snapshot,
-  command: NamedCommand,
+  command: ConversationCommand,
   { progress: known = progress, ...otherwise }: Otherwise = {},
 ): Exclude<Decision, { is: "progress" }> {
   let made = 0;
@@ -116,14 +116,14 @@ export function ask(
 }
 
 /** The decision in a given history, and in words: event types, or the refusal's code. */
-export function when<N extends CommandName>(
+export function when<N extends ConversationCommand["name"]>(
   history: readonly DomainEvent[],
   name: N,
   data: CommandData<N>,
   otherwise: Otherwise = {},
 ): { readonly events: readonly DomainEvent[]; readonly said: string } {
   // The signature pairs the name with its data; the union cannot say so for a generic.
-  const command = { name, data } as NamedCommand;
+  const command = { name, data } as ConversationCommand;
   const decision = ask(after(nothing(), history), command, otherwise);
   if (decision.is === "refused") return { events: [], said: `refused ${decision.code}` };
   return { events: decision.events, said: decision.events.map(({ type }) => type).join(" ") };

@@ -1,6 +1,6 @@
 /** One contract for both databases: the same rows, the same answers, the same errors. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { evolve, initialState } from "../../actors/conversation/state.ts";
+import { type ConversationEvent, evolve, initialState } from "../../actors/conversation/state.ts";
 import { ensureCatalog } from "../../projections/catalog.ts";
 import { type Lane, LostRace, openLane } from "../../projections/lane.ts";
 import { projectors } from "../../projections/projectors/all.ts";
@@ -140,8 +140,11 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       const states = new Map<string, { ref: ActorRef; state: ReturnType<typeof initialState> }>();
       for (const { ref, events, sequence, command, at } of history) {
         const entry = states.get(refKey(ref)) ?? { ref, state: initialState(ref) };
-        for (const one of events)
-          entry.state = evolve(entry.state, { ...one, sequence, command, at });
+        for (const one of events) {
+          // The history is that of conversations.
+          const folded = { ...one, sequence, command, at } as ConversationEvent;
+          entry.state = evolve(entry.state, folded);
+        }
         states.set(refKey(ref), entry);
       }
       let paths = 0;

@@ -4,6 +4,7 @@ import { decide } from "../../actors/conversation/decide.ts";
 import type { DecisionContext } from "../../actors/conversation/decision.ts";
 import { conversationMachine } from "../../actors/conversation/machine.ts";
 import type { ConversationEvent } from "../../actors/conversation/state.ts";
+import { isWorkspaceCommand } from "../../schemas/commands.ts";
 import { type Commit, zero_hash } from "../../schemas/commit.ts";
 import { isEnding } from "../../schemas/events.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
@@ -204,6 +205,7 @@ function checkMessage(
 }
 
 function isTrueOf(at: State, { command, id, by }: Message, reply: Answered["reply"]): boolean {
+  if (isWorkspaceCommand(command)) return false;
   const { value, context } = at;
   const life = typeof value === "string" ? value : "active";
   const asking: DecisionContext = {
