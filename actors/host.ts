@@ -6,7 +6,7 @@
 import { leasingCommands } from "../schemas/commands.ts";
 import { type ActorRef, refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import { conversationKind } from "./conversation/kind.ts";
+import { allKinds } from "./kinds.ts";
 import type { Delivery, Inbox, Ports } from "./ports.ts";
 import { backoff_ms, Resident, type Surroundings } from "./resident.ts";
 
@@ -39,7 +39,7 @@ export function createHost(ports: Ports): Host {
   let draining: (() => void) | null = null;
   let ended = false;
 
-  const kind = conversationKind(ports, {
+  const kind = allKinds(ports, {
     report(ref, command, taken) {
       const resident = residents.get(refKey(ref));
       if (resident === undefined) return Promise.resolve();

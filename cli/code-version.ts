@@ -11,6 +11,8 @@ export const folding = [
   "actors/table.ts",
   "actors/conversation/machine.ts",
   "actors/conversation/state.ts",
+  "actors/workspace/machine.ts",
+  "actors/workspace/state.ts",
   "schemas/upcasters.ts",
   "node_modules/xstate/package.json",
 ] as const;
