@@ -38,6 +38,7 @@ export interface Place {
   readonly at: string;
   /** Whether it is the first event of its commit. */
   readonly first: boolean;
+  readonly commit: Commit;
 }
 
 /** The rows of one actor, by what `wants` named; null for the actor's one row. */
@@ -125,6 +126,7 @@ export function foldCommits(changes: readonly SheetChange[], commits: readonly C
           last: revision + commit.events.length - 1,
           at: commit.at,
           first: index === 0,
+          commit,
         };
         for (const draft of drafts) draft.sheet.fold(draft.rows, event, place);
       }

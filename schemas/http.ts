@@ -6,7 +6,7 @@ import Type, { type Static } from "typebox";
 import { publicCommands } from "./commands.ts";
 import type { ErrorCode } from "./errors.ts";
 import { Overlap, Usage } from "./events.ts";
-import { IsoTime, UserId, Uuid } from "./ids.ts";
+import { By, IsoTime, type Kind, kinds, UserId, Uuid } from "./ids.ts";
 import type { PartitionView } from "./ownership.ts";
 import { check } from "./validate.ts";
 
@@ -76,6 +76,47 @@ export const Message = Type.Object({
   revision: Type.Integer({ minimum: 1 }),
 });
 export type Message = Static<typeof Message>;
+
+/** `GET …/at/{revision}`: a conversation and a page of its messages as they were; `next` as in lists. */
+export const ConversationState = Type.Object({
+  conversation: Conversation,
+  /** The whole tree, oldest first. */
+  messages: Type.Array(Message),
+  next: nullable(Type.String()),
+});
+export type ConversationState = Static<typeof ConversationState>;
+
+/** One item of `GET …/events`: an event with the commit that brought it. */
+export const LoggedEvent = Type.Object({
+  revision: Type.Integer({ minimum: 1 }),
+  type: Type.String(),
+  data: Type.Record(Type.String(), Type.Unknown()),
+  by: By,
+  at: IsoTime,
+  command: Uuid,
+  commit: Uuid,
+  /** There when its content was erased: those fields of `data` are blank then. */
+  redacted: Type.Optional(Type.Literal(true)),
+});
+export type LoggedEvent = Static<typeof LoggedEvent>;
+
+/** One item of `GET /api/v1/audit`: a commit, without anything that somebody wrote. */
+export const AuditEntry = Type.Object({
+  kind: Type.Unsafe<Kind>({ type: "string", enum: [...kinds] }),
+  id: Uuid,
+  /** The numbers of its first and last event. */
+  revision: Type.Integer({ minimum: 1 }),
+  lastRevision: Type.Integer({ minimum: 1 }),
+  sequence: Type.Integer({ minimum: 1 }),
+  at: IsoTime,
+  by: By,
+  /** The types of its events, each once, in their order. */
+  actions: Type.Array(Type.String()),
+  command: Uuid,
+  commit: Uuid,
+  traceId: nullable(Type.String()),
+});
+export type AuditEntry = Static<typeof AuditEntry>;
 
 /** 202 of `POST …/messages` and of every other command. */
 export const Accepted = Type.Object({
