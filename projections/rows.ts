@@ -56,7 +56,7 @@ export async function loadRows(
 }
 
 /** Postgres text holds no NUL; it becomes the replacement character, the same in every rebuild. */
-const storable = (value: string | number | boolean | null): string | number | null => {
+export const storable = (value: string | number | boolean | null): string | number | null => {
   if (typeof value === "string") return value.replaceAll("\0", "\u{fffd}");
   return typeof value === "boolean" ? String(value) : value;
 };

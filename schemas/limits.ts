@@ -138,6 +138,12 @@ export const limits = {
   /** Unanswered commands of one gateway. */
   commands_in_flight_max: 20_000,
 
+  /** Conversations that a gateway folds from the log at once (`GET …/at`), of all and of one tenant. */
+  histories_folded_max: 16,
+  histories_folded_per_tenant_max: 4,
+  /** Text that such a fold gathers before it forgets what its page will not show. */
+  history_chars_max: 4_000_000,
+
   /** Projections: one transaction holds at most this many commits, gathered for at most this long. */
   batch_commits_max: 500,
   /** On PGlite everybody waits for a transaction, so one stays below 50 ms (500 took 61). */

@@ -8,7 +8,7 @@ import type { EventData, EndingType } from "../../schemas/events.ts";
 import type { Place, Projector, Row, Rows, Sheet, Table } from "../projector.ts";
 import { follow } from "./branch.ts";
 
-interface MessageRow extends Row {
+export interface MessageRow extends Row {
   readonly tenant: string;
   readonly conversation: string;
   readonly id: string;

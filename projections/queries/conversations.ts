@@ -2,6 +2,7 @@
 import type { Conversation, Page } from "../../schemas/http.ts";
 import { isUuid } from "../../schemas/ids.ts";
 import type { Sql, SqlRow } from "../postgres.ts";
+import type { ConversationRow } from "../projectors/conversations.ts";
 import { pageSize, readCursor, writeCursor } from "./cursor.ts";
 
 export interface ConversationPage {
@@ -16,11 +17,23 @@ export interface ConversationPage {
 }
 
 const columns = `id::text, title, status, revision, owner, origin, model, overlap, head::text, turn::text,
-  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt",
-  to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "updatedAt"`;
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at,
+  to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS updated_at`;
 
-// The select above has exactly the fields and types of the schema; the contract suite checks it.
-const conversation = (row: SqlRow): Conversation => row as Conversation;
+/** A row as the API shows it, whether it was stored or has just been folded (`history.ts`). */
+export function conversationOf(row: ConversationRow): Conversation {
+  const { id, title, status, revision, owner, model, head, turn } = row;
+  const { created_at: createdAt, updated_at: updatedAt } = row;
+  // The fold copies both from events, where the schema allows nothing else.
+  const { origin, overlap } = row as Pick<Conversation, "origin" | "overlap">;
+  return {
+    ...{ id, title, status, revision, createdAt, updatedAt },
+    ...{ owner, origin, model, overlap, head, turn },
+  };
+}
+
+// The select above has the columns that are used here; the contract suite checks it.
+const conversation = (row: SqlRow): Conversation => conversationOf(row as ConversationRow);
 
 const isPlace = (place: readonly unknown[]): place is [string, string] =>
   place.length === 2 &&

@@ -4,6 +4,7 @@
  */
 import type { Message, Page } from "../../schemas/http.ts";
 import type { Sql, SqlRow } from "../postgres.ts";
+import type { MessageRow } from "../projectors/messages.ts";
 import { pageSize, readCursor, writeCursor } from "./cursor.ts";
 
 export interface MessagePage {
@@ -15,8 +16,8 @@ export interface MessagePage {
   readonly limit: number;
 }
 
-const columns = `id::text, conversation::text, role, body AS text, parent::text, turn::text, model,
-  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS "createdAt",
+const columns = `id::text, conversation::text, role, body, parent::text, turn::text, model,
+  to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at,
   status, finish, tokens_in, tokens_out, cost_usd::text, error_code, error_message, revision`;
 
 // UNION, not UNION ALL: even a ring of parents, which no valid log holds, would come to an end.
@@ -35,18 +36,40 @@ const isPlace = (place: readonly unknown[]): place is [number] =>
   Number(place[0]) >= 1 &&
   Number(place[0]) < 2 ** 31;
 
-function message(row: SqlRow): Message {
-  const { tokens_in, tokens_out, cost_usd, error_code, error_message, ...rest } = row;
-  const usage =
-    tokens_in === null ? null : { tokensIn: tokens_in, tokensOut: tokens_out, costUsd: cost_usd };
-  const error = error_code === null ? null : { code: error_code, message: error_message };
-  // The select above has exactly the fields and types of the schema; the contract suite checks it.
-  const whole: object = { ...rest, citations: [], usage, error };
-  return whole as Message;
+/** A row as the API shows it, whether it was stored or has just been folded (`history.ts`). */
+export function messageOf(row: MessageRow): Message {
+  const { id, conversation, body: text, parent, turn, model, status, revision } = row;
+  const { tokens_in: tokensIn, tokens_out: tokensOut, cost_usd: costUsd } = row;
+  const { error_code: code, error_message } = row;
+  // The fold writes only these words.
+  const { role, finish } = row as Pick<Message, "role" | "finish">;
+  return {
+    ...{ id, conversation, role, text, parent, turn, model, citations: [] },
+    ...{ createdAt: row.created_at, status, finish },
+    usage:
+      tokensIn === null ? null : { tokensIn, tokensOut: tokensOut ?? 0, costUsd: costUsd ?? "" },
+    error: code === null ? null : { code, message: error_message ?? "" },
+    revision,
+  };
+}
+
+// The select above has the columns that are used here; the contract suite checks it.
+const message = (row: SqlRow): Message => messageOf(row as MessageRow);
+
+/** The revision behind which a page begins: that of the last message before it; 0 for the first. */
+export const pageStart = (cursor: string | undefined): number =>
+  cursor === undefined ? 0 : readCursor("messages", cursor, isPlace)[0];
+
+/** A page made of its messages and one more, when there is one. */
+export function messagePage(found: readonly Message[], size: number): Page<Message> {
+  const items = found.slice(0, size);
+  const last = items.at(-1);
+  const more = found.length > size && last !== undefined;
+  return { items, next: more ? writeCursor("messages", [last.revision]) : null };
 }
 
 export async function listMessages(sql: Sql, page: MessagePage): Promise<Page<Message>> {
-  const after = page.cursor === undefined ? 0 : readCursor("messages", page.cursor, isPlace)[0];
+  const after = pageStart(page.cursor);
   const size = pageSize(page.limit);
   const rows = await sql.query(
     `${page.all ? "" : path}
@@ -56,8 +79,5 @@ export async function listMessages(sql: Sql, page: MessagePage): Promise<Page<Me
      ORDER BY revision LIMIT $4`,
     [page.tenant, page.conversation, after, size + 1],
   );
-  const items = rows.slice(0, size).map(message);
-  const last = items.at(-1);
-  const more = rows.length > size && last !== undefined;
-  return { items, next: more ? writeCursor("messages", [last.revision]) : null };
+  return messagePage(rows.map(message), size);
 }

@@ -1,0 +1,161 @@
+/** What a conversation was is what its read model said then: the fold in memory against the tables. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ensureCatalog } from "../../projections/catalog.ts";
+import { openLane } from "../../projections/lane.ts";
+import type { Database } from "../../projections/postgres.ts";
+import { conversations } from "../../projections/projectors/conversations.ts";
+import { messages } from "../../projections/projectors/messages.ts";
+import { blanked, replay, stateAt } from "../../projections/queries/history.ts";
+import { openQueries, type Queries } from "../../projections/queries/queries.ts";
+import { type Commit, lastRevision } from "../../schemas/commit.ts";
+import { event } from "../../schemas/events.ts";
+import { ConversationState, type Message } from "../../schemas/http.ts";
+import { refKey } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import { check } from "../../schemas/validate.ts";
+import { dialects, open, type Served, wipe } from "./databases.ts";
+import { erased, place, randomHistory, seeded, uuid } from "./history.ts";
+
+const isState = check(ConversationState).is;
+async function* line(commits: readonly Commit[]): AsyncGenerator<Commit> {
+  yield* commits;
+}
+/** Each actor's commits. */
+const lines = (history: readonly Commit[]): Commit[][] => [
+  ...Map.groupBy(history, ({ ref }) => refKey(ref)).values(),
+];
+
+describe.each(dialects)("the past on $name", ({ missing, start }) => {
+  describe.skipIf(missing)("with a server", () => {
+    let served: Served;
+    let database: Database;
+    let queries: Queries;
+    beforeAll(async () => {
+      served = await start();
+      database = await open(served);
+      queries = openQueries(database, () => ({ stop: () => undefined }));
+    }, 90_000);
+    afterAll(async () => {
+      queries?.stop();
+      await database?.close();
+      await served?.stop();
+    });
+
+    test.each([101, 103, 107])(
+      "I4: I8: a state at the last revision is what the read models say, seed %i",
+      async (seed) => {
+        const history = randomHistory(seed, 300, 6);
+        // Once in the middle and once at the end: the past is what the tables held then.
+        for (const until of [140, 300]) {
+          const then = history.slice(0, until);
+          await wipe(database);
+          for (const one of await ensureCatalog(database, [conversations, messages])) {
+            await (await openLane(database, one)).apply(then);
+          }
+          for (const commits of lines(then)) {
+            const last = commits.at(-1);
+            if (last === undefined) throw new Error("a line is never empty");
+            const { tenant, id } = last.ref;
+            const whole = lines(history).find(
+              ([one]) => refKey(one?.ref ?? last.ref) === refKey(last.ref),
+            );
+            const asked = { revision: last.revision, limit: 200 };
+            const state = await stateAt(line(whole ?? []), asked);
+            const page = { tenant, conversation: id, all: true, limit: 200 };
+            const { items, next } = await queries.messages(page);
+            const conversation = await queries.conversation(tenant, id);
+            const sequence = last.sequence;
+            expect(state).toEqual({ conversation, messages: items, next, sequence });
+            expect(isState(state)).toBe(true);
+          }
+        }
+      },
+    );
+
+    test("a NUL is stored and replayed as the same character", async () => {
+      await wipe(database);
+      const random = seeded(3);
+      const ref = { tenant: "acme", kind: "conversation", id: uuid(random) } as const;
+      const owner = { origin: "chat", owner: "ann", model: null, overlap: "queue" } as const;
+      const said = { message: uuid(random), parent: null, role: "user", text: "a\0b" } as const;
+      const events = [event("conversation.started", owner), event("message.added", said)];
+      const commit = place(ref, events, 1, 1, "", random);
+      for (const one of await ensureCatalog(database, [messages])) {
+        await (await openLane(database, one)).apply([commit]);
+      }
+      const page = { tenant: "acme", conversation: ref.id, all: true, limit: 10 };
+      const state = await stateAt(line([commit]), { revision: 2, limit: 10 });
+      expect(state?.messages).toEqual((await queries.messages(page)).items);
+    });
+  });
+});
+
+describe("the past alone", () => {
+  test("I4: every revision of a commit gives the state behind the whole of it, and only it", async () => {
+    for (const commits of lines(randomHistory(109, 200, 3))) {
+      const fold = replay();
+      for (const commit of commits) {
+        fold.add(commit);
+        for (let revision = commit.revision; revision <= lastRevision(commit); revision++) {
+          const state = await stateAt(line(commits), { revision, limit: 200 });
+          expect(state).toMatchObject({ sequence: commit.sequence });
+          expect(state?.conversation).toEqual(fold.conversation());
+          expect(state?.messages).toEqual(fold.messages());
+        }
+      }
+      const last = commits.at(-1);
+      const revision = last === undefined ? 1 : lastRevision(last) + 1;
+      expect(await stateAt(line(commits), { revision, limit: 200 })).toBeNull();
+    }
+  });
+
+  test("I11: pages of long texts, which the fold forgets on its way, are those of the whole", async () => {
+    const long = "x".repeat(limits.history_chars_max / 8);
+    const [commits = []] = lines(randomHistory(113, 240, 1)).toSorted(
+      (a, b) => b.length - a.length,
+    );
+    const deletion = commits.findIndex((c) =>
+      c.events.some((e) => e.type === "conversation.deleted"),
+    );
+    const large = commits.slice(0, deletion === -1 ? commits.length : deletion).map((commit) => ({
+      ...commit,
+      events: commit.events.map((one) =>
+        one.type === "message.added" || one.type === "turn.completed"
+          ? event(one.type, { ...one.data, text: `${one.data.text} ${long}` })
+          : one,
+      ),
+    }));
+    const fold = replay();
+    for (const commit of large) fold.add(commit);
+    const revision = fold.conversation()?.revision ?? 0;
+    const seen: Message[] = [];
+    let cursor: string | null = null;
+    do {
+      const page = { revision, limit: 3, ...(cursor === null ? {} : { cursor }) };
+      const state = await stateAt(line(large), page);
+      seen.push(...(state?.messages ?? []));
+      cursor = state?.next ?? null;
+    } while (cursor !== null);
+    expect(seen.length).toBeGreaterThan(30);
+    expect(seen).toEqual(fold.messages());
+  });
+
+  test("of an erased conversation the facts stay and the content is blank, however it became so", async () => {
+    for (const commits of lines(randomHistory(127, 150, 3))) {
+      for (const commit of commits) expect(blanked(commit)).toEqual(erased(commit));
+      const revision = Math.max(1, (commits.at(-1)?.revision ?? 1) - 2);
+      const whole = await stateAt(line(commits), { revision, limit: 200 });
+      const blank = await stateAt(line(commits.map(blanked)), { revision, limit: 200 });
+      expect(blank?.messages.map(({ text }) => text).join("")).toBe("");
+      const bare = (one: Message): object => ({ ...one, text: "", error: one.error?.code ?? null });
+      expect(blank?.messages.map(bare)).toEqual(whole?.messages.map(bare));
+    }
+  });
+
+  test("a line that does not hang together is told, not guessed", async () => {
+    const [commits = []] = lines(randomHistory(131, 60, 1));
+    const holed = commits.filter((_, at) => at !== 2);
+    const asked = stateAt(line(holed), { revision: 10_000, limit: 10 });
+    await expect(asked).rejects.toMatchObject({ code: "stale" });
+  });
+});
