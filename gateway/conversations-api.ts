@@ -12,27 +12,9 @@ import type { Accepted, Conversation, Message, Page } from "../schemas/http.ts";
 import { type ActorRef, isUuid } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Parsed } from "../schemas/validate.ts";
-import type { Identity } from "./access-token.ts";
+import { type Call, limitOf, oneOf, type Shown } from "./call.ts";
 import type { Outcome } from "./commands.ts";
-import { command, conversationRef, type Service } from "./service.ts";
-
-/** What an operation is given: who asks, and the parts of the request it may look at. */
-export interface Call {
-  readonly service: Service;
-  readonly who: Identity;
-  readonly query: URLSearchParams;
-  readonly body: unknown;
-  /** `X-Colloquy-Seq` of the request; 0 when it has none. */
-  readonly min_seq: number;
-  readonly idempotencyKey: string | null;
-  readonly traceparent: string | null;
-}
-
-/** An answer and the highest EVENTS sequence it shows. */
-export interface Shown<T> {
-  readonly value: T;
-  readonly sequence: number;
-}
+import { command, conversationRef } from "./service.ts";
 
 type Done = Extract<Outcome, { ok: true }>;
 
@@ -198,26 +180,3 @@ const accepted = (conversation: string, message: string | null, done: Done): Sho
   value: { message, conversation, revision: done.revision, seq: done.sequence },
   sequence: done.sequence,
 });
-
-function limitOf(query: URLSearchParams): number {
-  const wished = query.get("limit");
-  if (wished === null) return limits.page_default;
-  const limit = Number(wished);
-  if (!/^\d{1,4}$/.test(wished) || limit < 1 || limit > limits.page_max) {
-    throw new AppError("bad_request", `limit is a number from 1 to ${limits.page_max}`);
-  }
-  return limit;
-}
-
-function oneOf<T extends string>(
-  query: URLSearchParams,
-  name: string,
-  values: readonly T[],
-): T | null {
-  const wished = query.get(name);
-  if (wished === null) return null;
-  const found = values.find((value) => value === wished);
-  if (found === undefined)
-    throw new AppError("bad_request", `${name} is one of ${values.join(", ")}`);
-  return found;
-}

@@ -6,9 +6,10 @@ import { AppError, type ErrorCode } from "../schemas/errors.ts";
 import { isUuid } from "../schemas/ids.ts";
 import { parseJson } from "../schemas/validate.ts";
 import { verifyAccessToken } from "./access-token.ts";
+import { listAudit } from "./audit-api.ts";
+import type { Call, Shown } from "./call.ts";
 import {
   act,
-  type Call,
   createOne,
   deleteOne,
   listAll,
@@ -16,9 +17,9 @@ import {
   patchOne,
   postOne,
   readOne,
-  type Shown,
 } from "./conversations-api.ts";
 import type { Exchange } from "./exchange.ts";
+import { listEvents, readState } from "./history-api.ts";
 import { localSignIn } from "./local-sign-in.ts";
 import { serveAsset } from "./page.ts";
 import type { Service } from "./service.ts";
@@ -26,7 +27,7 @@ import type { Service } from "./service.ts";
 type Method = "GET" | "POST" | "PATCH" | "DELETE";
 interface Route {
   readonly status: number;
-  /** `ids`: the UUIDs of the path, in order. */
+  /** `ids`: the parts of the path that vary, in order; not checked yet. */
   answer(call: Call, ids: readonly string[]): Promise<Shown<object | null>>;
 }
 interface Place {
@@ -63,6 +64,20 @@ const places: readonly Place[] = [
     methods: {
       GET: route(200, (call, ids) => listMessages(call, at(ids, 0))),
       POST: route(202, (call, ids) => postOne(call, at(ids, 0))),
+    },
+  },
+  {
+    path: new RegExp(`${base}/([^/]+)/events$`),
+    methods: { GET: route(200, (call, ids) => listEvents(call, at(ids, 0))) },
+  },
+  {
+    path: new RegExp(`${base}/([^/]+)/at/([^/]+)$`),
+    methods: { GET: route(200, (call, ids) => readState(call, at(ids, 0), ids[1] ?? "")) },
+  },
+  {
+    path: /^\/api\/v1\/audit$/,
+    methods: {
+      GET: route(200, async (call) => ({ value: await listAudit(call), sequence: call.min_seq })),
     },
   },
   {

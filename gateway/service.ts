@@ -1,6 +1,7 @@
 /** The parts that sockets and requests of one gateway share, put together. */
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
 import type { Identity } from "./access-token.ts";
 import { Owners } from "./access.ts";
 import { Commands, type Outcome } from "./commands.ts";
@@ -8,6 +9,7 @@ import { type Lanes, openLanes } from "./lanes.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { Rooms } from "./rooms.ts";
 import { Sequences } from "./sequences.ts";
+import { Turnstile } from "./turnstile.ts";
 import { Watches } from "./watch.ts";
 
 export interface Service {
@@ -18,6 +20,8 @@ export interface Service {
   readonly rooms: Rooms;
   readonly sequences: Sequences;
   readonly watches: Watches;
+  /** Conversations that are being folded from the log. */
+  readonly folding: Turnstile;
   stop(): void;
 }
 
@@ -46,6 +50,7 @@ export function openService(ports: GatewayPorts): Service {
     rooms,
     sequences,
     watches,
+    folding: new Turnstile(limits.histories_folded_max, limits.histories_folded_per_tenant_max),
     stop() {
       watches.stop();
       rooms.stop();

@@ -41,6 +41,7 @@ export const errors = {
   not_found: row(404, "client", "There is nothing here by this name."),
   model_not_found: row(404, "client", "No model of this name is configured."),
   message_not_found: row(404, "client", "The conversation has no such message."),
+  revision_not_found: row(404, "client", "The conversation has not come to this revision."),
   method_not_allowed: row(405, "client", "This method is not possible here."),
   not_acceptable: row(406, "client", "No representation of the wished kind exists."),
   turn_running: row(409, "user", "An answer is being written, and the policy is to reject.", {

@@ -12,7 +12,7 @@ import {
   isClientFrameType,
   type ServerFrame,
 } from "../../schemas/frames.ts";
-import { Accepted, Conversation, Message } from "../../schemas/http.ts";
+import { Accepted, AuditEntry, Conversation, LoggedEvent, Message } from "../../schemas/http.ts";
 import { limits } from "../../schemas/limits.ts";
 import { check } from "../../schemas/validate.ts";
 import { temporary } from "../support/services.ts";
@@ -56,7 +56,7 @@ test("what a client is told is on the page", () => {
 
 test("the shapes on the page are those of the schemas", () => {
   const shown = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map(([, json = ""]) => filled(json));
-  const shapes: Type.TObject[] = [Conversation, Message, Accepted];
+  const shapes: Type.TObject[] = [Conversation, Message, Accepted, LoggedEvent, AuditEntry];
   expect(shown).toHaveLength(shapes.length);
   for (const [at, shape] of shapes.entries()) {
     expect(check(shape).parse(shown[at])).toMatchObject({ ok: true });

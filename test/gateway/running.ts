@@ -10,6 +10,7 @@ import { connectDatabase } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { openQueries } from "../../projections/queries/queries.ts";
 import { startRunner } from "../../projections/runner.ts";
+import type { Role } from "../../schemas/access-token.ts";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { holdLeases } from "../../streams/leases.ts";
@@ -27,13 +28,19 @@ export interface Running {
   readonly problems: readonly string[];
   /** Another gateway of the same system; `change` replaces ports. */
   another(change?: Partial<GatewayPorts>): Promise<Gateway>;
-  token(user?: string, tenant?: string, ttl_s?: number): Promise<string>;
+  token(user?: string, tenant?: string, ttl_s?: number, role?: Role): Promise<string>;
   /** A socket, once it is told that it is ready. */
   connect(options?: { user?: string; tenant?: string; at?: Gateway }): Promise<Foreign>;
   http(
     method: string,
     path: string,
-    options?: { body?: unknown; user?: string; tenant?: string; headers?: Record<string, string> },
+    options?: {
+      body?: unknown;
+      user?: string;
+      tenant?: string;
+      role?: Role;
+      headers?: Record<string, string>;
+    },
   ): Promise<{ status: number; body: Record<string, unknown>; headers: Headers }>;
   stop(): Promise<void>;
 }
@@ -85,8 +92,8 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
     return made;
   };
   const gateway = await another();
-  const token: Running["token"] = (user = "ann", tenant = "acme", ttl_s = 3_600) =>
-    issueAccessToken(secret, { tenant, user, role: "member" }, ttl_s, Date.now());
+  const token: Running["token"] = (user = "ann", tenant = "acme", ttl_s = 3_600, role = "member") =>
+    issueAccessToken(secret, { tenant, user, role }, ttl_s, Date.now());
   return {
     ...{ world, gateway, problems, another, token },
     async stop() {
@@ -98,11 +105,11 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
       await foreign.next(({ type }) => type === "ready");
       return foreign;
     },
-    async http(method, path, { body, user, tenant, headers = {} } = {}) {
+    async http(method, path, { body, user, tenant, role, headers = {} } = {}) {
       const response = await fetch(`${gateway.url}${path}`, {
         method,
         headers: {
-          authorization: `Bearer ${await token(user, tenant)}`,
+          authorization: `Bearer ${await token(user, tenant, undefined, role)}`,
           ...(body === undefined ? {} : { "content-type": "application/json" }),
           ...headers,
         },

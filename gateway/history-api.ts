@@ -1,0 +1,128 @@
+/**
+ * What happened in a conversation, and how it stood then: both straight from its line of commits, so
+ * they know what the leader of the log knows. Whoever may read the conversation may read these, also
+ * once it is deleted: then the facts are there and the content is blank.
+ */
+import { blanked, stateAt } from "../projections/queries/history.ts";
+import { pageSize, readCursor, writeCursor } from "../projections/queries/cursor.ts";
+import { type Commit, empty_head, type Head, headOf } from "../schemas/commit.ts";
+import { AppError } from "../schemas/errors.ts";
+import { contentFields } from "../schemas/events.ts";
+import type { ConversationState, LoggedEvent, Page } from "../schemas/http.ts";
+import type { ActorRef } from "../schemas/ids.ts";
+import { BrokenChain } from "../streams/faults.ts";
+import { type Call, limitOf, type Shown } from "./call.ts";
+import { conversationRef } from "./service.ts";
+
+/** A place between two events: the last one given, and the head in front of the commit to go on with. */
+type Place = readonly [given: number, revision: number, sequence: number, hash: string];
+
+const isPlace = (place: readonly unknown[]): place is Place => {
+  const [given, revision, sequence, hash, ...more] = place;
+  const numbers = [given, revision, sequence].every(
+    (n) => Number.isSafeInteger(n) && Number(n) >= 0,
+  );
+  const hashed = typeof hash === "string" && /^[0-9a-f]{64}$/.test(hash);
+  return numbers && hashed && more.length === 0 && Number(given) >= Number(revision);
+};
+
+/** `GET …/events`. Throws `not_found`, `bad_cursor`, `bad_request`. */
+export async function listEvents(call: Call, id: string): Promise<Shown<Page<LoggedEvent>>> {
+  const ref = conversationRef(call.who, id);
+  const size = pageSize(limitOf(call.query));
+  const cursor = call.query.get("cursor");
+  const from = cursor === null ? null : readCursor("events", cursor, isPlace);
+  const last = await mayRead(call, ref);
+  const [given = 0, revision = 0, sequence = 0, hash = empty_head.hash] = from ?? [];
+  const items: LoggedEvent[] = [];
+  let shown = 0;
+  /** In front of the commit that the next page begins in. */
+  let head: Head = { revision, sequence, hash };
+  try {
+    for await (const commit of read(call, ref, head, last)) {
+      for (const one of eventsOf(commit)) {
+        if (one.revision <= given) continue;
+        const end = items.at(-1);
+        if (items.length === size && end !== undefined) {
+          const next = writeCursor("events", [
+            end.revision,
+            head.revision,
+            head.sequence,
+            head.hash,
+          ]);
+          return { value: { items, next }, sequence: shown };
+        }
+        items.push(one);
+        shown = commit.sequence;
+      }
+      head = headOf(commit);
+    }
+  } catch (error) {
+    // A cursor that was made up names a place where no commit of this actor follows.
+    const forged = error instanceof BrokenChain && from !== null && items.length === 0;
+    throw forged ? new AppError("bad_cursor") : error;
+  }
+  return { value: { items, next: null }, sequence: Math.max(shown, last.sequence) };
+}
+
+/** `GET …/at/{revision}`. Throws `not_found`, `revision_not_found`, `bad_cursor`, `overloaded`. */
+export async function readState(
+  call: Call,
+  id: string,
+  text: string,
+): Promise<Shown<ConversationState>> {
+  if (!/^[1-9]\d{0,15}$/.test(text)) {
+    throw new AppError("bad_request", "the revision is a number from 1 on");
+  }
+  const ref = conversationRef(call.who, id);
+  const cursor = call.query.get("cursor");
+  const page = {
+    ...{ revision: Number(text), limit: limitOf(call.query) },
+    ...(cursor === null ? {} : { cursor }),
+  };
+  const last = await mayRead(call, ref);
+  if (headOf(last).revision < page.revision) throw new AppError("revision_not_found");
+  const leave = call.service.folding.enter(ref.tenant);
+  try {
+    const state = await stateAt(read(call, ref, empty_head, last), page);
+    if (state === null) throw new AppError("revision_not_found");
+    const { sequence, ...value } = state;
+    return { value, sequence };
+  } finally {
+    leave();
+  }
+}
+
+/** The conversation's last commit, for whom it belongs to. Throws `not_found`. */
+async function mayRead({ service, who }: Call, ref: ActorRef): Promise<Commit> {
+  const access = await service.owners.access(ref, who);
+  const last = access === "granted" ? await service.ports.log.last(ref) : null;
+  if (last === null) throw new AppError("not_found");
+  return last;
+}
+
+/** Its commits behind a head, without content once it is deleted, whether its key is gone yet or not. */
+async function* read(
+  { service }: Call,
+  ref: ActorRef,
+  after: Head,
+  last: Commit,
+): AsyncGenerator<Commit> {
+  // Nothing follows a deletion, so the last commit says it.
+  const deleted = last.events.some(({ type }) => type === "conversation.deleted");
+  for await (const commit of service.ports.log.read(ref, after)) {
+    yield deleted ? blanked(commit) : commit;
+  }
+}
+
+function* eventsOf(commit: Commit): Generator<LoggedEvent> {
+  const { by, at, command, erased } = commit;
+  for (const [index, { type, data }] of commit.events.entries()) {
+    const redacted = erased && contentFields[type] !== undefined;
+    yield {
+      ...{ revision: commit.revision + index, type, data: { ...data }, by, at, command },
+      commit: commit.commit,
+      ...(redacted ? { redacted } : {}),
+    };
+  }
+}
