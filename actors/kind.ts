@@ -70,6 +70,8 @@ export interface Instance {
   running(): Running | null;
   /** The command by which this worker takes a running effect over; null when nothing runs. */
   takeover(reason: TakeoverReason): NamedCommand | null;
+  /** Whether it was deleted: nothing of it is kept beside the log. */
+  readonly deleted: boolean;
   /** What shall be asked of it when nothing else comes; null for nothing. */
   timer(): Timer | null;
   /** Stops an effect of ours that the state, loaded anew, no longer names. */

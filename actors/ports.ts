@@ -84,7 +84,7 @@ export interface WorkerPort {
 }
 
 export interface ContentPort {
-  /** Erases the actor's content key, for ever; no error when it is gone already. */
+  /** Erases the actor's content wherever it lies, for ever; no error when it is gone already. */
   erase(ref: ActorRef): Promise<void>;
 }
 

@@ -18,8 +18,8 @@ import { limits } from "../schemas/limits.ts";
 import { openAsking } from "../streams/asking.ts";
 import { commandPublisher } from "../streams/commands.ts";
 import { ensureConsumers } from "../streams/consumers.ts";
+import { eraseContent } from "../streams/erasure.ts";
 import { holdLeases } from "../streams/leases.ts";
-import { dropLetters } from "../streams/letters.ts";
 import { openLog } from "../streams/log.ts";
 import { readOwnership } from "../streams/ownership.ts";
 import { announcePosition, followPositions } from "../streams/positions.ts";
@@ -114,18 +114,16 @@ export async function startSystem(
       ends.push(() => asking.stop());
       const timers = openTimers(streams, { worker: workers.id, secret, clock, ids, report });
       ends.push(() => timers.stop());
+      const texts = textPort(log);
+      ends.push(vault.onErased((actor) => texts.forget(actor)));
       const host = createHost({
         ...{ log, models, clock, ids, report, timers },
         workers: { ...workers, ...asking },
         snapshots: await openSnapshots(streams, { code: codeVersion(), report }),
-        texts: textPort(log),
+        texts,
         tokens: tokenPort(streams, log),
         content: {
-          async erase(ref) {
-            await vault.erase(ref);
-            // Letters hold what was written as it was sent, and no key covers them.
-            await dropLetters(streams, ref);
-          },
+          erase: (ref) => eraseContent(streams, vault, ref),
         },
         replies: replyPort(streams),
         title: extractTitle,

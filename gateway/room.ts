@@ -69,7 +69,10 @@ export class Room {
     this.#head = new Cursor(ref.id, start_position, {
       replaying: true,
       merge: false,
-      applied: (commit, before, quiet) => this.tail.add(commit, before, quiet),
+      applied: (commit, before, quiet) => {
+        this.tail.add(commit, before, quiet);
+        if (isDeleted(commit)) this.tail.forget();
+      },
     });
     this.opened = this.#open();
     this.opened.catch(() => this.close());
@@ -251,6 +254,9 @@ export class Room {
     }
   }
 }
+
+const isDeleted = ({ events }: Commit): boolean =>
+  events.some(({ type }) => type === "conversation.deleted");
 
 /**
  * Whether a reader at `position` stands exactly where the room does. One that another gateway has

@@ -42,6 +42,12 @@ export class Tail {
     if (this.#quiet.length > quiet_max) this.#quiet = this.#quiet.filter((_, at) => at % 2 === 1);
   }
 
+  /** Keeps no commit any more: their content is erased, and only the log knows how they read now. */
+  forget(): void {
+    this.#entries = [];
+    this.#chars = 0;
+  }
+
   /** Where to fold from for a reader at `revision`; `commits` is null when the log must be read. */
   from(revision: number): { base: Head; commits: readonly Commit[] | null } {
     for (let at = this.#entries.length - 1; at >= 0; at--) {

@@ -103,6 +103,16 @@ export function deadFilter(of: ActorRef | string | null): string {
   return `dead.*.${of}.*.*`;
 }
 
+/** All that the feed says of a conversation. */
+export function feedFilter(ref: ActorRef): string {
+  assertRef(ref);
+  return `feed.${ref.tenant}.*.*.${ref.id}`;
+}
+/** All timers of an actor. */
+export const timerFilter = (ref: ActorRef): string => `timer.${kvKey(ref)}.*.*`;
+/** All commands of an actor, as they are stored. */
+export const storedCommandFilter = (ref: ActorRef): string => `cmd.*.${kvKey(ref)}.*`;
+
 /** Where a gateway takes replies: those to `reply.<tenant>.<inbox>`, and behind it one token more. */
 export const replyInboxes = (inbox: string): readonly string[] => [
   `reply.*.${inbox}`,

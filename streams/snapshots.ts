@@ -82,7 +82,7 @@ export async function openSnapshots(
       await kv.put(key, bytes);
       return;
     }
-    const blob = `snapshot.${key}`;
+    const blob = blobOf(key);
     await (await blobs.open(blobs_bucket, false)).putBlob({ name: blob }, bytes);
     const pointer: Stored = { code, blob };
     await kv.put(key, JSON.stringify(pointer));
@@ -111,6 +111,17 @@ export async function openSnapshots(
     },
   };
 }
+
+/** Removes an actor's snapshot, wherever it lies. Throws what the client throws. */
+export async function dropSnapshot(streams: Streams, ref: ActorRef): Promise<void> {
+  const key = kvKey(ref);
+  const purging = { filter: `$KV.${snapshots_bucket}.${key}` };
+  await streams.tracked(streams.jsm.streams.purge(`KV_${snapshots_bucket}`, purging));
+  const blobs = await streams.tracked(new Objm(streams.js).open(blobs_bucket, false));
+  await streams.tracked(blobs.delete(blobOf(key)));
+}
+
+const blobOf = (key: string): string => `snapshot.${key}`;
 
 // Only our own code writes there; what is not JSON is met by whoever asked.
 const parse = (bytes: Uint8Array): Stored => JSON.parse(decoder.decode(bytes)) as Stored;

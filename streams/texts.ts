@@ -1,7 +1,7 @@
 /**
  * The texts of messages, by the sequence of the commit that holds them: state holds structure, not
  * text. A commit never changes, so what was read once is kept, the least recently used given up
- * past `texts_cached_bytes_max`.
+ * past `texts_cached_bytes_max`. Those of an actor whose content is erased are given up at once.
  */
 import type { Commit } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
@@ -24,6 +24,8 @@ export interface Texts {
   read(ref: ActorRef, texts: readonly TextRef[]): Promise<string[]>;
   /** Keeps the texts of a commit that was just appended: they are read back soon. */
   remember(commit: Commit): void;
+  /** Gives up the texts of an actor, by its `refKey`. */
+  forget(actor: string): void;
 }
 
 /** Commits read at once for one path of messages. */
@@ -33,17 +35,30 @@ const entry_bytes = 256;
 
 export function textPort(log: Pick<Log, "at">): Texts {
   const cache = new Map<string, string>();
+  /** The keys of each actor's texts. */
+  const actors = new Map<string, Set<string>>();
   let cached_bytes = 0;
+  let forgotten = 0;
   const size = (text: string): number => 2 * text.length + entry_bytes;
 
+  const drop = (key: string, text: string): void => {
+    cache.delete(key);
+    cached_bytes -= size(text);
+    const actor = actorOf(key);
+    const keys = actors.get(actor);
+    keys?.delete(key);
+    if (keys?.size === 0) actors.delete(actor);
+  };
   const remember = (key: string, text: string): void => {
     if (cache.has(key) || text === "" || size(text) > limits.texts_cached_bytes_max) return;
     cache.set(key, text);
     cached_bytes += size(text);
-    for (const [oldest, { length }] of cache) {
+    const actor = actorOf(key);
+    const keys = actors.get(actor) ?? new Set();
+    actors.set(actor, keys.add(key));
+    for (const [oldest, its] of cache) {
       if (cached_bytes <= limits.texts_cached_bytes_max) break;
-      cache.delete(oldest);
-      cached_bytes -= 2 * length + entry_bytes;
+      drop(oldest, its);
     }
   };
 
@@ -55,6 +70,7 @@ export function textPort(log: Pick<Log, "at">): Texts {
       cache.set(key, known);
       return known;
     }
+    const before = forgotten;
     const commit = await log.at(sequence);
     const text =
       commit === null || refKey(commit.ref) !== refKey(ref) ? null : textOf(commit, message);
@@ -65,7 +81,7 @@ export function textPort(log: Pick<Log, "at">): Texts {
       );
     }
     // A blank may only mean that the key's marker is missing for a moment: ask again next time.
-    if (!commit.erased) remember(key, text);
+    if (!commit.erased && forgotten === before) remember(key, text);
     return text;
   };
 
@@ -75,6 +91,10 @@ export function textPort(log: Pick<Log, "at">): Texts {
       for (const { message, text } of textsOf(commit)) {
         remember(keyOf(commit.ref, commit.sequence, message), text);
       }
+    },
+    forget(actor) {
+      forgotten += 1;
+      for (const key of actors.get(actor) ?? []) drop(key, cache.get(key) ?? "");
     },
     async read(ref, texts) {
       const read: string[] = [];
@@ -87,6 +107,7 @@ export function textPort(log: Pick<Log, "at">): Texts {
   };
 }
 
+const actorOf = (key: string): string => key.slice(0, key.indexOf(":"));
 const keyOf = (ref: ActorRef, sequence: number, message: string): string =>
   `${refKey(ref)}:${sequence}:${message}`;
 

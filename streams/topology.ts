@@ -10,6 +10,7 @@ import { commandTransform, eventRepublish } from "../schemas/subjects.ts";
 export const commands_stream = "COMMANDS";
 export const events_stream = "EVENTS";
 export const tokens_stream = "TOKENS";
+export const feed_stream = "FEED";
 export const dead_stream = "DEAD";
 export const keys_bucket = "KEYS";
 export const workers_bucket = "WORKERS";
@@ -76,7 +77,7 @@ export function topology(partitions: number, replicas: 1 | 3): readonly Declared
       allow_direct: true,
     },
     {
-      name: "FEED",
+      name: feed_stream,
       subjects: ["feed.*.*.*.*"],
       storage: "file",
       max_age: nanos(7 * day_ms),

@@ -40,6 +40,10 @@ export interface Vault {
   cached(ref: ActorRef): ContentKey | null | undefined;
   /** Erases the actor's key for ever; no error when it is gone already. */
   erase(ref: ActorRef): Promise<void>;
+  /** Whether the actor's key was erased: the store's own word, not what is remembered. */
+  erased(ref: ActorRef): Promise<boolean>;
+  /** Calls with the `refKey` of every actor whose key is erased, by whomever; the result ends it. */
+  onErased(call: (actor: string) => void): () => void;
 }
 
 const key_bytes = 32;
@@ -60,8 +64,13 @@ export async function openVault(streams: Streams, masterKey: Uint8Array): Promis
   try {
     const kv = await new Kvm(streams.js).open(keys_bucket, { allow_direct: false });
     await proveMaster(kv, master);
-    await followErasures(kv, (name) => remember(cache, name, null));
-    return vaultOf(streams, kv, master, cache, asking);
+    const calls = new Set<(actor: string) => void>();
+    const forget = (name: string): void => {
+      remember(cache, name, null);
+      for (const call of calls) call(name);
+    };
+    await followErasures(kv, forget);
+    return vaultOf(streams, kv, master, cache, asking, { calls, forget });
   } catch (cause) {
     throw unavailable("The content keys cannot be read", cause);
   }
@@ -73,6 +82,7 @@ function vaultOf(
   master: KeyObject,
   cache: Map<string, ContentKey | null>,
   asking: Map<string, Promise<ContentKey | null>>,
+  erasures: { readonly calls: Set<(actor: string) => void>; forget(name: string): void },
 ): Vault {
   const read = async (name: string): Promise<ContentKey | null | undefined> => {
     const entry = await streams.tracked(kv.get(name));
@@ -138,7 +148,19 @@ function vaultOf(
       } catch (cause) {
         throw unavailable("A content key cannot be erased", cause);
       }
-      remember(cache, name, null);
+      erasures.forget(name);
+    },
+    async erased(ref) {
+      try {
+        const entry = await streams.tracked(kv.get(kvKey(ref)));
+        return entry !== null && entry.operation !== "PUT";
+      } catch (cause) {
+        throw unavailable("A content key cannot be looked up", cause);
+      }
+    },
+    onErased(call) {
+      erasures.calls.add(call);
+      return () => erasures.calls.delete(call);
     },
   };
 }

@@ -195,6 +195,9 @@ function createInstance(
       const { turn, attempt } = running;
       return { name: "takeover", data: { turn, attempt, reason } };
     },
+    get deleted() {
+      return conversation().life === "deleted";
+    },
     timer() {
       const { life, state } = conversation();
       if (life !== "active") return null;

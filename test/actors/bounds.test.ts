@@ -4,11 +4,14 @@ import { createHost } from "../../actors/host.ts";
 import type { Delivery, Ports } from "../../actors/ports.ts";
 import type { NamedCommand } from "../../schemas/commands.ts";
 import { headOf } from "../../schemas/commit.ts";
-import { type ActorRef, systemIds } from "../../schemas/ids.ts";
+import { type ActorRef, type Clock, systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import { steppedClock } from "./stepped-clock.ts";
 
 /** A worker whose ports answer at once and whose model never does. */
-function open() {
+function open(clock: Clock = { now: () => 0, after: () => () => undefined }) {
+  /** The conversations of which a snapshot was taken. */
+  const saved: string[] = [];
   const answered = new Map<string, string>();
   let sequence = 0;
   const nothing = (): void => undefined;
@@ -22,7 +25,7 @@ function open() {
       // Nobody is loaded twice here.
       async *read() {},
     },
-    snapshots: { load: async () => null, save: nothing },
+    snapshots: { load: async () => null, save: ({ id }) => void saved.push(id) },
     texts: { read: async (_ref, texts) => texts.map(() => ""), remember: nothing },
     tokens: { publish: nothing, published: () => Promise.reject(new Error("not asked for")) },
     workers: {
@@ -48,7 +51,7 @@ function open() {
       },
     },
     title: () => "",
-    clock: { now: () => 0, after: () => nothing },
+    clock,
     ids: systemIds,
     report: ({ what, error }) => {
       throw new Error(what, { cause: error });
@@ -73,7 +76,7 @@ function open() {
   };
   /** Resolves when everything that can happen has. */
   const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-  return { host, answered, give, settled, ids };
+  return { host, answered, give, settled, ids, saved };
 }
 
 test("I11: 100,000 conversations pass through a worker, and no more than its limit stay in memory", async () => {
@@ -126,4 +129,21 @@ test("I10: one tenant runs no more turns of a worker than it may, and disturbs n
   await settled();
   expect(answered.get(other)).toBe("ok");
   expect(host.running()).toBe(most + 1);
+});
+
+test("a conversation that rests leaves a snapshot, and a deleted one leaves nothing", async () => {
+  const clock = steppedClock();
+  const { host, give, settled, saved } = open(clock);
+  const [kept, gone] = [systemIds(), systemIds()];
+  for (const id of [kept, gone]) {
+    give({ name: "create", data: {} }, "acme", id);
+    for (let title = 0; title < limits.snapshot_tail_events; title++) {
+      give({ name: "update", data: { title: `title ${title}` } }, "acme", id);
+    }
+  }
+  give({ name: "delete", data: {} }, "acme", gone);
+  for (let turns = 0; turns < 100; turns++) await settled();
+  expect([host.awake(), saved]).toEqual([2, []]);
+  clock.step(2 * limits.actor_idle_ms);
+  expect([host.awake(), saved]).toEqual([0, [kept]]);
 });

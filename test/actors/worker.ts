@@ -13,6 +13,7 @@ import type { TokenFrame } from "../../schemas/tokens.ts";
 import { openAsking } from "../../streams/asking.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { ensureConsumers } from "../../streams/consumers.ts";
+import { eraseContent } from "../../streams/erasure.ts";
 import { followCommits } from "../../streams/live.ts";
 import { consumeCommands, type CommandQueue } from "../../streams/queue.ts";
 import { openReplies, replyPort } from "../../streams/replies.ts";
@@ -52,9 +53,13 @@ export interface World {
   readonly provider: ModelServer;
   /**
    * One more, maybe by another way to the same server; `log` stands in front of its own log, to fail
-   * where a test says.
+   * where a test says, and `erase` in the place of the erasure.
    */
-  worker(options?: { url?: string; log?: (own: LogPort) => LogPort }): Promise<Worker>;
+  worker(options?: {
+    url?: string;
+    log?: (own: LogPort) => LogPort;
+    erase?: (ref: ActorRef) => Promise<void>;
+  }): Promise<Worker>;
   /** Somebody who talks to one conversation, a new one when none is named. */
   talk(options?: { ref?: ActorRef; user?: string }): Promise<Talk>;
   /** Resolves when the server has stored the actor's next snapshot. */
@@ -89,7 +94,11 @@ export async function startWorld(given?: System<Server>): Promise<World> {
   const provider = await startModelServer({ tokens: 5 });
   const ends: (() => Promise<void>)[] = [];
 
-  const worker: World["worker"] = async ({ url, log: around = (own: LogPort) => own } = {}) => {
+  const worker: World["worker"] = async ({
+    url,
+    log: around = (own: LogPort) => own,
+    erase,
+  } = {}) => {
     const { streams, vault, log } = await system.client(url);
     const models: ModelRegistry = createModels({
       openai: { apiKey: "test", baseUrl: provider.url, model: "scripted" },
@@ -122,7 +131,7 @@ export async function startWorld(given?: System<Server>): Promise<World> {
       texts: textPort(log),
       tokens: tokenPort(streams, log),
       workers: { ...workers, ...asking },
-      content: { erase: (ref) => vault.erase(ref) },
+      content: { erase: erase ?? ((ref) => eraseContent(streams, vault, ref)) },
       replies: replyPort(streams),
       models,
       title: extractTitle,

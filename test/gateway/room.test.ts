@@ -5,6 +5,7 @@ import type { Lanes } from "../../gateway/lanes.ts";
 import { Room } from "../../gateway/room.ts";
 import { type Outlet, Subscription } from "../../gateway/subscription.ts";
 import type { Commit } from "../../schemas/commit.ts";
+import { event } from "../../schemas/events.ts";
 import type { Clock } from "../../schemas/ids.ts";
 import type { TokenFrame } from "../../schemas/tokens.ts";
 import { commitsOf, framesOf, type Item, script, uuid } from "./conversation-script.ts";
@@ -207,4 +208,32 @@ describe("a room and its subscriptions", () => {
     const live = new World(short);
     return unseenEnd(live, () => live.miss());
   });
+});
+
+test("a room keeps no text of a conversation that was deleted", async () => {
+  const world = new World();
+  await world.room.opened;
+  const turn = { attempts: [["a", "b"]], checkpointEvery: 9, end: "completed" } as const;
+  for (const item of script("acme", id, [turn])) world.happen(item, true);
+  await turns();
+  const { commits } = world.room.tail.from(0);
+  const last = commits?.at(-1);
+  if (last === undefined) throw new Error("nothing was kept");
+  world.happen(
+    {
+      commit: {
+        ...last,
+        commit: uuid(7),
+        revision: last.revision + last.events.length,
+        sequence: last.sequence + 1,
+        prev: last.hash,
+        hash: "d".repeat(64),
+        events: [event("conversation.deleted", {})],
+      },
+    },
+    true,
+  );
+  await turns();
+  expect(world.room.position.revision).toBe(last.revision + last.events.length);
+  expect(world.room.tail.from(0).commits).toBeNull();
 });

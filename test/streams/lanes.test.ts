@@ -206,6 +206,26 @@ test("texts are read by the sequence of their commit, and only of the actor that
   });
 });
 
+test("texts that were read are forgotten when their content is erased, in every process", async () => {
+  const [ref, other] = [newRef(), newRef()];
+  const texts = textPort(system.log);
+  const seen = await system.client();
+  seen.vault.onErased((actor) => texts.forget(actor));
+  const refs = new Map<string, { message: string; sequence: number }[]>();
+  for (const one of [ref, other]) {
+    const events = [said("kept")];
+    const done = await system.log.append(draft(one, events), empty_head);
+    if (!done.ok) throw new Error("conflict");
+    const [{ data } = said("")] = events;
+    const message = "message" in data ? data.message : "";
+    refs.set(one.id, [{ message, sequence: done.head.sequence }]);
+    expect(await texts.read(one, refs.get(one.id) ?? [])).toEqual(["kept"]);
+  }
+  await system.vault.erase(ref);
+  await expect.poll(() => texts.read(ref, refs.get(ref.id) ?? []), { interval: 5 }).toEqual([""]);
+  expect(await texts.read(other, refs.get(other.id) ?? [])).toEqual(["kept"]);
+});
+
 test("a reply reaches whoever waits for its command, and nobody else", async () => {
   const replies = openReplies(system.streams, "inbox1");
   const command = systemIds();
