@@ -8,6 +8,7 @@ import type { Ports } from "../actors/ports.ts";
 import { startGateway } from "../gateway/server.ts";
 import { createModels, type ModelRegistry } from "../models/registry.ts";
 import { extractTitle } from "../models/titler.ts";
+import { leaseOf } from "../projections/generations.ts";
 import { logSource } from "../projections/log-source.ts";
 import { projectors } from "../projections/projectors/all.ts";
 import { openQueries } from "../projections/queries/queries.ts";
@@ -24,7 +25,7 @@ import { openLog } from "../streams/log.ts";
 import { readOwnership } from "../streams/ownership.ts";
 import { announcePosition, followPositions } from "../streams/positions.ts";
 import { consumeCommands } from "../streams/queue.ts";
-import { readCommits } from "../streams/reader.ts";
+import { readBatches } from "../streams/reader.ts";
 import { replyPort } from "../streams/replies.ts";
 import { openSnapshots } from "../streams/snapshots.ts";
 import { textPort } from "../streams/texts.ts";
@@ -90,11 +91,10 @@ export async function startSystem(
 
     let runner: Runner | null = null;
     if (wanted.has("projections")) {
-      const names = projectors.map(({ name }) => name);
-      const leases = await holdLeases(streams, names, { holder: ids(), clock });
+      const leases = await holdLeases(streams, projectors.map(leaseOf), { holder: ids(), clock });
       ends.push(() => leases.release());
       runner = startRunner({
-        source: logSource(log, (options) => readCommits(streams, vault, options)),
+        source: logSource(log, (reading) => readBatches(streams, vault, reading)),
         announce: (projector, sequence) => announcePosition(streams, projector, sequence),
         ...{ leases, database, projectors, clock, report },
       });

@@ -1,5 +1,5 @@
 /**
- * Gathers a stream of commits into batches: what is there at once, for at most `batch_ms` after the
+ * Gathers what a reader brings into batches: what is there at once, for at most `batch_ms` after the
  * first, bounded in commits and in text. Catch-up therefore runs in full batches and live traffic
  * in small ones, with the same code.
  */
@@ -10,47 +10,62 @@ import type { Logged } from "./lane.ts";
 const none = Symbol("nothing within the time");
 
 /** Characters of text in it, roughly: what makes a batch large in memory. */
-function weigh(logged: Logged): number {
+export function weigh(logged: Logged): number {
   if ("undecodable" in logged) return 0;
   let chars = 0;
   for (const { data } of logged.events) if ("text" in data) chars += data.text.length;
   return chars;
 }
 
+/** `source` brings arrays that are never empty; they are joined and cut as the bounds want it. */
 export async function* gather(
-  source: AsyncIterable<Logged>,
+  source: AsyncIterable<readonly Logged[]>,
   clock: Clock,
   commits_max: number = limits.batch_commits_max,
 ): AsyncGenerator<Logged[]> {
   const iterator = source[Symbol.asyncIterator]();
-  let pending: Promise<IteratorResult<Logged>> | null = null;
+  let pending: Promise<IteratorResult<readonly Logged[]>> | null = null;
+  /** What was read and not given out yet. */
+  let here: readonly Logged[] = [];
+  let at = 0;
+  let ended = false;
   try {
     for (;;) {
-      const first = await (pending ?? iterator.next());
-      pending = null;
-      if (first.done === true) return;
-      const batch = [first.value];
-      let chars = weigh(first.value);
+      if (at === here.length) {
+        if (ended) return;
+        const first = await (pending ?? iterator.next());
+        pending = null;
+        if (first.done === true) return;
+        [here, at] = [first.value, 0];
+      }
+      const batch: Logged[] = [];
+      let chars = 0;
+      const full = (): boolean => batch.length >= commits_max || chars >= limits.batch_chars_max;
+      const take = (): void => {
+        for (let one = here[at]; one !== undefined && !full(); one = here[at]) {
+          batch.push(one);
+          chars += weigh(one);
+          at += 1;
+        }
+      };
+      take();
       let cancel = (): void => undefined;
       const late = new Promise<typeof none>((resolve) => {
         cancel = clock.after(limits.batch_ms, () => resolve(none));
       });
-      let ended = false;
-      while (batch.length < commits_max && chars < limits.batch_chars_max) {
+      while (!full() && !ended) {
         pending ??= iterator.next();
         const next = await Promise.race([pending, late]);
         if (next === none) break;
         pending = null;
-        if (next.done === true) {
-          ended = true;
-          break;
+        if (next.done === true) ended = true;
+        else {
+          [here, at] = [next.value, 0];
+          take();
         }
-        batch.push(next.value);
-        chars += weigh(next.value);
       }
       cancel();
       yield batch;
-      if (ended) return;
     }
   } finally {
     // A read that is under way ends with the source; its failure was the source's to tell.

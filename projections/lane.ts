@@ -11,9 +11,10 @@ import {
   type Generation,
   moveCheckpoint,
   park,
+  type Place,
   readCheckpoint,
   readParked,
-} from "./catalog.ts";
+} from "./generations.ts";
 import { type Database, sqlState } from "./postgres.ts";
 import { applyBatch, type Poison } from "./projector.ts";
 
@@ -33,31 +34,56 @@ export class LostRace extends Error {
   }
 }
 
+/** The log lacks what should follow a checkpoint: going on would diverge in silence. */
+export class Hole extends Error {
+  /** The first sequence that is missing. */
+  readonly sequence: number;
+
+  constructor(sequence: number, found: number) {
+    super(`the log goes on with ${found} where ${sequence} should stand`);
+    this.name = "Hole";
+    this.sequence = sequence;
+  }
+}
+
+/** Throws `Hole` when a batch does not follow a position without a gap. */
+export function checkContiguous(batch: readonly Logged[], position: number): void {
+  for (const [index, { sequence }] of batch.entries()) {
+    if (sequence !== position + 1 + index) throw new Hole(position + 1 + index, sequence);
+  }
+}
+
 export interface Lane {
   readonly generation: Generation;
   checkpoint(): Checkpoint;
-  /** Applies what lies behind the checkpoint; returns what it had to park. */
+  /** Whether the generation was the live one at its last batch, or when it was opened. */
+  live(): boolean;
+  /** Applies what lies behind the checkpoint; returns what it had to park. Throws `Hole`, `LostRace`. */
   apply(batch: readonly Logged[]): Promise<Poison[]>;
 }
 
 /** Errors of the data itself: a value out of range, a broken constraint, a row too large. */
 const of_data = /^(22|23|54)/;
 
-export async function openLane(database: Database, generation: Generation): Promise<Lane> {
+/** `live`: whether the catalogue calls the generation the live one. */
+export async function openLane(
+  database: Database,
+  generation: Generation,
+  live = true,
+): Promise<Lane> {
   let checkpoint = await readCheckpoint(database, generation);
   const parked = await readParked(database, generation);
   const { projector, schema } = generation;
 
   const transact = async (
     batch: readonly Logged[],
-    to: Checkpoint,
+    to: Place,
     known: readonly Poison[],
   ): Promise<Poison[]> => {
-    const poisons = await database.transaction(async (sql) => {
+    const { poisons, state } = await database.transaction(async (sql) => {
       // First of all, so that a second runner waits here and then finds that it came too late.
-      if (!(await moveCheckpoint(sql, generation, checkpoint.position, to))) {
-        throw new LostRace(projector.name);
-      }
+      const moved = await moveCheckpoint(sql, generation, checkpoint, to);
+      if (moved === null) throw new LostRace(projector.name);
       const bad = new Map<string, Poison>(known.map((poison) => [refKey(poison.ref), poison]));
       const good: Commit[] = [];
       for (const logged of batch) {
@@ -71,10 +97,11 @@ export async function openLane(database: Database, generation: Generation): Prom
         bad.set(refKey(poison.ref), poison);
       }
       for (const poison of bad.values()) await park(sql, generation, poison);
-      return [...bad.values()];
+      return { poisons: [...bad.values()], state: moved };
     });
     for (const { ref } of poisons) parked.add(refKey(ref));
-    checkpoint = to;
+    checkpoint = { ...to, epoch: checkpoint.epoch };
+    live = state === "live";
     return poisons;
   };
 
@@ -101,6 +128,11 @@ export async function openLane(database: Database, generation: Generation): Prom
   return {
     generation,
     checkpoint: () => checkpoint,
-    apply: (batch) => apply(batch.filter(({ sequence }) => sequence > checkpoint.position)),
+    live: () => live,
+    async apply(batch) {
+      const behind = batch.filter(({ sequence }) => sequence > checkpoint.position);
+      checkContiguous(behind, checkpoint.position);
+      return apply(behind);
+    },
   };
 }

@@ -1,35 +1,31 @@
 /**
- * Runs projectors: one unfiltered reader of the log for all of them, from the lowest checkpoint on,
- * catch-up and live with the same code. A lease per projector elects who runs it (liveness); the
- * compare-and-set of its lane makes two runners harmless (safety). Whatever fails, the session
- * ends, waits, and begins anew from the database's own checkpoints: never skipped, never twice (I8).
+ * Runs projectors: catch-up and live with the same code, from the checkpoints on. A lease per projector
+ * and version elects who runs it (liveness); the compare-and-set of its lane makes two runners harmless
+ * (safety). It feeds the live generation and the kept ones of the versions that this release knows, and
+ * looks every second whether there are others. Whatever fails, the session ends, waits, and begins anew
+ * from the database's own checkpoints: never skipped, never twice (I8).
  *
- * A log that is behind the read models, or holds another commit at their position, was restored or
- * replaced. Going on would diverge in silence, so the runner stops and says so.
+ * A log that is behind the read models, lacks a commit, or holds another one at their position was
+ * damaged, restored or replaced. Going on would diverge in silence, so the runner stops and says so.
  */
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { gather } from "./batches.ts";
-import { ensureCatalog, type Generation } from "./catalog.ts";
-import { type Lane, type Logged, LostRace, openLane } from "./lane.ts";
+import { ensureCatalog } from "./catalog.ts";
+import { compare, Contradiction, holeIn } from "./contradictions.ts";
+import { generationOf, leaseOf, readGenerations, type Recorded } from "./generations.ts";
+import { Hole, type Lane, type Logged, LostRace, openLane } from "./lane.ts";
+import { groupLanes } from "./lane-groups.ts";
+import type { LogSource } from "./log-source.ts";
 import type { Database } from "./postgres.ts";
 import type { Projector } from "./projector.ts";
+import { advise } from "./versions.ts";
 
-/** The log, as far as projections need it. */
-export interface LogSource {
-  /** Everything behind `after`, then what comes, until the signal. */
-  read(after: number, signal: AbortSignal): AsyncIterable<Logged>;
-  /** The last EVENTS sequence; 0 when there is none. */
-  last(): Promise<number>;
-  /** SHA-256 of the stored bytes at a sequence, hex; null when nothing stands there. */
-  hashAt(sequence: number): Promise<string | null>;
-}
-
-/** Who runs which projector. */
+/** Who runs which projector; names are those of `leaseOf`. */
 export interface Leases {
   /** Whether we are to run it now. */
-  held(projector: string): boolean;
+  held(lease: string): boolean;
   /** Calls back when the answer may have changed; the result ends it. */
   changes(call: () => void): () => void;
 }
@@ -53,26 +49,35 @@ export interface RunnerPorts {
 export interface Runner {
   /** Whether every projector has seen what the log held `projection_lag_ready_ms` ago. */
   caughtUp(): boolean;
-  /** Sequences that each projector is behind. */
+  /** Sequences that each live read model is behind. */
   lag(): Readonly<Record<string, number>>;
   positions(): Readonly<Record<string, number>>;
-  /** Why it has stopped for good; null while it runs. */
+  /** Why it has stopped for good, or what an operator must run first; null while all is well. */
   problem(): string | null;
   stop(): Promise<void>;
 }
 
-/** The log and the read models contradict each other. */
-class Contradiction extends Error {}
-
-/** How often the log's end and everybody's positions are looked at. */
+/** How often the log's end, everybody's positions and the set of generations are looked at. */
 const look_ms = 1_000;
+
+/** What a session feeds, as text: another one needs another session. */
+const setOf = (recorded: readonly Recorded[]): string =>
+  recorded
+    .filter(({ state }) => state === "live" || state === "kept")
+    .map(({ name, version, generation, state }) => `${name} ${version} ${generation} ${state}`)
+    .join(", ");
 
 export function startRunner(ports: RunnerPorts): Runner {
   const { source, leases, announce, database, clock, report } = ports;
   const stopping = new AbortController();
   const positions = new Map<string, number>();
   const tips: { at: number; sequence: number }[] = [];
-  let problem: string | null = null;
+  let stopped: string | null = null;
+  let advice: string | null = null;
+  const said = new Set<string>();
+  /** The set and the lanes of the session that runs. */
+  let feeding: { readonly set: string; readonly lanes: readonly Lane[] } = { set: "", lanes: [] };
+  let endSession = (): void => undefined;
 
   /** Waits `ms`, or for the stop. */
   const pause = (ms: number): Promise<void> =>
@@ -87,51 +92,76 @@ export function startRunner(ports: RunnerPorts): Runner {
       stopping.signal.addEventListener("abort", done);
     });
 
-  const compare = async (lane: Lane): Promise<void> => {
-    const { position, hash } = lane.checkpoint();
-    if (position === 0) return;
-    const { name } = lane.generation.projector;
-    const end = await source.last();
-    if (end < position) {
-      throw new Contradiction(
-        `The log ends at ${end}, but the read model ${name} has seen ${position}: the log is behind. ` +
-          "Restore the log that belongs to this database, or let the read models be built anew.",
+  const say = (sentence: string): void => {
+    if (said.has(sentence)) return;
+    said.add(sentence);
+    report({ what: sentence });
+  };
+
+  /** The generations that are ours to feed: of our versions, with the lease. */
+  const openLanes = async (recorded: readonly Recorded[]): Promise<Lane[]> => {
+    const lanes: Lane[] = [];
+    for (const { name, version, generation, state } of recorded) {
+      const projector = ports.projectors.find(
+        (one) => one.name === name && one.version === version,
       );
+      if (projector === undefined || (state !== "live" && state !== "kept")) continue;
+      if (!leases.held(leaseOf(projector))) continue;
+      const one = generationOf(projector, generation);
+      const lane = await openLane(database, one, state === "live");
+      await compare(source, name, lane.checkpoint());
+      lanes.push(lane);
     }
-    if ((await source.hashAt(position)) !== hash) {
-      throw new Contradiction(
-        `The log holds another commit at ${position} than the one the read model ${name} has seen. ` +
-          "Restore the log that belongs to this database, or let the read models be built anew.",
-      );
-    }
+    return lanes;
   };
 
   /** Runs the lanes that are ours until something changes. */
-  const session = async (signal: AbortSignal, progress: () => void): Promise<void> => {
-    const generations = await ensureCatalog(database, ports.projectors);
-    const ours = generations.filter((one: Generation) => leases.held(one.projector.name));
-    const lanes: Lane[] = [];
-    for (const generation of ours) {
-      const lane = await openLane(database, generation);
-      await compare(lane);
-      lanes.push(lane);
-    }
-    const from = Math.min(...lanes.map((lane) => lane.checkpoint().position));
-    for (const lane of lanes) tell(lane);
+  const session = async (ending: AbortController, progress: () => void): Promise<void> => {
+    const { signal } = ending;
+    const recorded = await ensureCatalog(database, ports.projectors);
+    const { must, may } = advise(ports.projectors, recorded);
+    advice = must;
+    for (const sentence of [must, may]) if (sentence !== null) say(sentence);
+    const lanes = await openLanes(recorded);
+    feeding = { set: setOf(recorded), lanes };
+    lanes.forEach(tell);
     if (lanes.length === 0) {
       if (signal.aborted) return;
       await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
       return;
     }
+    // To their end, also when one fails: no transaction outlives its session.
+    const results = await Promise.allSettled(
+      groupLanes(lanes).map(async ({ members, merge }) => {
+        try {
+          await feed(members, signal, () => {
+            progress();
+            return merge();
+          });
+        } finally {
+          ending.abort();
+        }
+      }),
+    );
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  };
+
+  /** Feeds lanes from one reader until the signal, or until `enough` says so. */
+  const feed = async (
+    lanes: readonly Lane[],
+    signal: AbortSignal,
+    enough: () => boolean,
+  ): Promise<void> => {
+    const after = Math.min(...lanes.map((lane) => lane.checkpoint().position));
     const commits_max =
       database.dialect === "pglite" ? limits.batch_commits_pglite_max : limits.batch_commits_max;
-    for await (const batch of gather(source.read(from, signal), clock, commits_max)) {
+    for await (const batch of gather(source.read({ after, signal }), clock, commits_max)) {
       if (signal.aborted) return;
-      // All to their end, also when one fails: no transaction outlives its session.
       const results = await Promise.allSettled(lanes.map((lane) => advance(lane, batch)));
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;
-      progress();
+      if (enough()) return;
     }
   };
 
@@ -142,7 +172,9 @@ export function startRunner(ports: RunnerPorts): Runner {
     tell(lane);
   };
 
+  /** Only what the views show is told: a kept generation may be ahead of them or behind. */
   const tell = (lane: Lane): void => {
+    if (!lane.live()) return;
     const { name } = lane.generation.projector;
     const { position } = lane.checkpoint();
     positions.set(name, position);
@@ -153,25 +185,27 @@ export function startRunner(ports: RunnerPorts): Runner {
     let backoff_ms: number = limits.runner_backoff_ms;
     while (!stopping.signal.aborted) {
       const ending = new AbortController();
-      const end = (): void => ending.abort();
-      stopping.signal.addEventListener("abort", end);
-      const unwatch = leases.changes(end);
+      endSession = (): void => ending.abort();
+      stopping.signal.addEventListener("abort", endSession);
+      const unwatch = leases.changes(endSession);
       try {
-        await session(ending.signal, () => (backoff_ms = limits.runner_backoff_ms));
-      } catch (error) {
+        await session(ending, () => (backoff_ms = limits.runner_backoff_ms));
+        backoff_ms = limits.runner_backoff_ms;
+      } catch (thrown) {
+        const error = thrown instanceof Hole ? await holeIn(source, thrown) : thrown;
         if (error instanceof Contradiction) {
-          problem = error.message;
-          report({ what: problem });
+          stopped = error.message;
+          report({ what: stopped });
           return;
         }
-        if (!ending.signal.aborted && !(error instanceof LostRace)) {
+        if (!stopping.signal.aborted && !(error instanceof LostRace)) {
           const passing = error instanceof AppError && error.code === "unavailable";
           report({ what: passing ? "Projections wait." : "Projections failed and go on.", error });
         }
       } finally {
         ending.abort();
         unwatch();
-        stopping.signal.removeEventListener("abort", end);
+        stopping.signal.removeEventListener("abort", endSession);
       }
       // Also after a normal end, so that leases that change to and fro cannot make it spin.
       await pause(backoff_ms);
@@ -181,14 +215,20 @@ export function startRunner(ports: RunnerPorts): Runner {
 
   const look = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
+      const { set, lanes } = feeding;
+      const reached = Math.max(0, ...lanes.map((lane) => lane.checkpoint().position));
       try {
         const sequence = await source.last();
-        for (const row of await database.query("SELECT name, position FROM read.positions")) {
-          positions.set(String(row["name"]), Number(row["position"]));
+        const recorded = await readGenerations(database);
+        for (const { name, state, position } of recorded) {
+          if (state === "live") positions.set(name, position);
         }
         tips.push({ at: clock.now(), sequence });
         const oldest = clock.now() - limits.projection_lag_ready_ms;
         while (tips.length > 1 && (tips[1]?.at ?? Infinity) <= oldest) tips.shift();
+        // A new session feeds what there is now, and looks whether the log is still the same.
+        const changed = set !== "" && set === feeding.set && setOf(recorded) !== set;
+        if (changed || sequence < reached) endSession();
       } catch {
         // The log or the database is away: the tips grow old, and `caughtUp` says so.
       }
@@ -202,7 +242,7 @@ export function startRunner(ports: RunnerPorts): Runner {
   return {
     caughtUp() {
       const newest = tips.at(-1);
-      if (problem !== null || newest === undefined) return false;
+      if (stopped !== null || advice !== null || newest === undefined) return false;
       if (clock.now() - newest.at > limits.projection_lag_ready_ms) return false;
       const seen = tips[0]?.sequence ?? 0;
       return ports.projectors.every((projector) => position(projector) >= seen);
@@ -214,7 +254,7 @@ export function startRunner(ports: RunnerPorts): Runner {
       );
     },
     positions: () => Object.fromEntries(positions),
-    problem: () => problem,
+    problem: () => stopped ?? advice,
     async stop() {
       stopping.abort();
       await done;

@@ -154,6 +154,8 @@ export const limits = {
   /** Back-off of a runner whose database or log is away: doubled up to the maximum. */
   runner_backoff_ms: 100,
   runner_backoff_ms_max: 5_000,
+  /** Sequences between read models that one reader feeds; one that is farther behind has its own. */
+  lanes_apart_max: 5_000,
 
   /** Database. PGlite is one session for everybody, so one connection a process is all it gets. */
   database_connections_max: 10,

@@ -5,6 +5,7 @@
 import { issueAccessToken } from "../../gateway/access-token.ts";
 import type { GatewayPorts } from "../../gateway/ports.ts";
 import { type Gateway, startGateway } from "../../gateway/server.ts";
+import { leaseOf } from "../../projections/generations.ts";
 import { logSource } from "../../projections/log-source.ts";
 import { connectDatabase } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
@@ -15,7 +16,7 @@ import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { commandPublisher } from "../../streams/commands.ts";
 import { holdLeases } from "../../streams/leases.ts";
 import { announcePosition, followPositions } from "../../streams/positions.ts";
-import { readCommits } from "../../streams/reader.ts";
+import { readBatches } from "../../streams/reader.ts";
 import { startWorld, type World } from "../actors/worker.ts";
 import { dialects } from "../projections/databases.ts";
 import { secret, type Server, type System } from "../streams/system.ts";
@@ -62,11 +63,11 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
   const database = await connectDatabase(served.url);
   ends.push(() => database.close());
   const { streams, vault, log } = await world.system.client();
-  const names = projectors.map(({ name }) => name);
+  const names = projectors.map(leaseOf);
   const leases = await holdLeases(streams, names, { holder: systemIds(), clock: systemClock });
   ends.push(() => leases.release());
   const runner = startRunner({
-    source: logSource(log, (options) => readCommits(streams, vault, options)),
+    source: logSource(log, (options) => readBatches(streams, vault, options)),
     announce: (projector, sequence) => announcePosition(streams, projector, sequence),
     ...{ leases, database, projectors, clock: systemClock, report },
   });

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ConversationEvent, evolve, initialState } from "../../actors/conversation/state.ts";
 import { ensureCatalog } from "../../projections/catalog.ts";
+import { generationOf } from "../../projections/generations.ts";
 import { type Lane, LostRace, openLane } from "../../projections/lane.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
@@ -19,8 +20,8 @@ const isConversation = check(Conversation).is;
 const isMessage = check(Message).is;
 
 const lanes = async (database: Database): Promise<Lane[]> => {
-  const generations = await ensureCatalog(database, projectors);
-  return Promise.all(generations.map((one) => openLane(database, one)));
+  await ensureCatalog(database, projectors);
+  return Promise.all(projectors.map((one) => openLane(database, generationOf(one, 1))));
 };
 const applyAll = async (database: Database, history: readonly Commit[]): Promise<void> => {
   for (const lane of await lanes(database)) expect(await lane.apply(history)).toEqual([]);

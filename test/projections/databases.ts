@@ -1,6 +1,7 @@
 /** The two databases that every suite of projections runs on, and a look at all that is in them. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { readGenerations, schemaOf } from "../../projections/generations.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { startPglite } from "../../projections/pglite-server.ts";
 import { connectDatabase, type Database } from "../../projections/postgres.ts";
@@ -40,13 +41,16 @@ export async function wipe(database: Database): Promise<void> {
   for (const { nspname } of schemas) await database.query(`DROP SCHEMA ${String(nspname)} CASCADE`);
 }
 
-/** Every row of every table of the projectors, ordered: what must be equal after any history. */
+/** Every row of every live table of the projectors, ordered: what must be equal after any history. */
 export async function dump(database: Database): Promise<Record<string, unknown>> {
   const all: Record<string, unknown> = {};
-  for (const { name, version, sheets } of projectors) {
-    for (const { table } of sheets) {
+  const live = (await readGenerations(database)).filter(({ state }) => state === "live");
+  for (const { name, version, generation } of live) {
+    const projector = projectors.find((one) => one.name === name);
+    const schema = schemaOf(name, version, generation);
+    for (const { table } of projector?.sheets ?? []) {
       all[table.name] = await database.query(
-        `SELECT t::text FROM p_${name}_${version}_1.${table.name} t ORDER BY ${table.key.join(", ")}`,
+        `SELECT t::text FROM ${schema}.${table.name} t ORDER BY ${table.key.join(", ")}`,
       );
     }
   }

@@ -5,39 +5,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Pglite, startPglite } from "../../projections/pglite-server.ts";
 import { connectDatabase, type Database } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
-import { type Leases, type LogSource, type Runner, startRunner } from "../../projections/runner.ts";
+import type { LogSource } from "../../projections/log-source.ts";
+import { type Leases, type Runner, startRunner } from "../../projections/runner.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { systemClock } from "../../schemas/ids.ts";
 import { postgresBinaries, startPostgres, temporary } from "../support/services.ts";
 import { dump, wipe } from "./databases.ts";
 import { randomHistory } from "./history.ts";
-
-/** A log of commits in memory. */
-function logOf(commits: Commit[]): LogSource & { append(more: readonly Commit[]): void } {
-  let grown = Promise.withResolvers<void>();
-  return {
-    append(more) {
-      commits.push(...more);
-      grown.resolve();
-      grown = Promise.withResolvers();
-    },
-    last: () => Promise.resolve(commits.length),
-    hashAt: (sequence) => Promise.resolve(commits[sequence - 1]?.hash ?? null),
-    async *read(after, signal) {
-      const ended = new Promise<void>((resolve) =>
-        signal.addEventListener("abort", () => resolve()),
-      );
-      for (let at = after; !signal.aborted;) {
-        const commit = commits[at];
-        if (commit === undefined) await Promise.race([grown.promise, ended]);
-        else {
-          at += 1;
-          yield commit;
-        }
-      }
-    },
-  };
-}
+import { logOf } from "./memory-log.ts";
 
 const always: Leases = { held: () => true, changes: () => () => undefined };
 const afterwards: (() => Promise<void>)[] = [];
