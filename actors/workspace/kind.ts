@@ -42,6 +42,8 @@ function createInstance(ref: ActorRef, state: unknown): Instance {
       return awake;
     },
     commands_max: limits.workspace_commands_max,
+    // A tenant ends with its last conversation, never its workspace.
+    deleted: false,
     state: () => workspaceMachine.getPersistedSnapshot(snapshot),
     decide(command: NamedCommand, { by }: Asking): Promise<Answer> {
       if (!isWorkspaceCommand(command)) {

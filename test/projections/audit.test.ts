@@ -1,7 +1,5 @@
 /** The audit on both databases: every commit that matters once, and found by what it is asked for. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { ensureCatalog } from "../../projections/catalog.ts";
-import { openLane } from "../../projections/lane.ts";
 import type { Database } from "../../projections/postgres.ts";
 import { audit } from "../../projections/projectors/audit.ts";
 import type { AuditFilter } from "../../projections/queries/audit.ts";
@@ -11,7 +9,7 @@ import { event } from "../../schemas/events.ts";
 import { AuditEntry } from "../../schemas/http.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { check } from "../../schemas/validate.ts";
-import { dialects, open, type Served, wipe } from "./databases.ts";
+import { dialects, open, openLanes, type Served, wipe } from "./databases.ts";
 import { erased, place, randomHistory, seeded, uuid } from "./history.ts";
 
 const isEntry = check(AuditEntry).is;
@@ -56,8 +54,7 @@ describe.each(dialects)("the audit on $name", ({ missing, start }) => {
     beforeEach(() => wipe(database));
 
     const apply = async (history: readonly Commit[]): Promise<void> => {
-      for (const one of await ensureCatalog(database, [audit])) {
-        const lane = await openLane(database, one);
+      for (const lane of await openLanes(database, [audit])) {
         // In batches of all sizes: a row depends on its own commit alone.
         for (let at = 0, size = 1; at < history.length; at += size, size = (size * 3) % 97) {
           expect(await lane.apply(history.slice(at, at + size))).toEqual([]);

@@ -1,9 +1,7 @@
 /** One contract for both databases: the same rows, the same answers, the same errors. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ConversationEvent, evolve, initialState } from "../../actors/conversation/state.ts";
-import { ensureCatalog } from "../../projections/catalog.ts";
-import { generationOf } from "../../projections/generations.ts";
-import { type Lane, LostRace, openLane } from "../../projections/lane.ts";
+import { LostRace, openLane } from "../../projections/lane.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
 import { openQueries, type Queries } from "../../projections/queries/queries.ts";
@@ -13,18 +11,14 @@ import { Conversation, Message } from "../../schemas/http.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { refKey } from "../../schemas/ids.ts";
 import { check } from "../../schemas/validate.ts";
-import { dialects, dump, open, type Served, wipe } from "./databases.ts";
+import { dialects, dump, open, openLanes, type Served, wipe } from "./databases.ts";
 import { erased, place, randomHistory, seeded, uuid } from "./history.ts";
 
 const isConversation = check(Conversation).is;
 const isMessage = check(Message).is;
 
-const lanes = async (database: Database): Promise<Lane[]> => {
-  await ensureCatalog(database, projectors);
-  return Promise.all(projectors.map((one) => openLane(database, generationOf(one, 1))));
-};
 const applyAll = async (database: Database, history: readonly Commit[]): Promise<void> => {
-  for (const lane of await lanes(database)) expect(await lane.apply(history)).toEqual([]);
+  for (const lane of await openLanes(database)) expect(await lane.apply(history)).toEqual([]);
 };
 
 describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
@@ -59,10 +53,10 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
         const whole = await dump(database);
         await wipe(database);
         const random = seeded(seed + 100);
-        const cursors = (await lanes(database)).map(() => 0);
+        const cursors = (await openLanes(database)).map(() => 0);
         while (cursors.some((at) => at < history.length)) {
           // Every round opens its lanes anew, as after a crash, and now and then repeats old commits.
-          const opened = await lanes(database);
+          const opened = await openLanes(database);
           for (const [index, lane] of opened.entries()) {
             const at = Math.max(0, (cursors[index] ?? 0) - Math.floor(random() * 5));
             const size = 1 + Math.floor(random() * random() * 80);
@@ -78,7 +72,7 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       const history = randomHistory(7, 60);
       await applyAll(database, history.slice(0, 30));
       const before = await dump(database);
-      for (const lane of await lanes(database)) {
+      for (const lane of await openLanes(database)) {
         const failing: Database = {
           ...database,
           transaction: (work) =>
@@ -100,12 +94,12 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
 
     test("I8: of two runners at the same position one loses, and nothing is applied twice", async () => {
       const history = randomHistory(9, 40);
-      const [one] = await lanes(database);
-      const [two] = await lanes(database);
+      const [one] = await openLanes(database);
+      const [two] = await openLanes(database);
       if (one === undefined || two === undefined) throw new Error("no lanes");
       await one.apply(history);
       await expect(two.apply(history)).rejects.toThrow(LostRace);
-      const [three] = await lanes(database);
+      const [three] = await openLanes(database);
       expect(three?.checkpoint().position).toBe(history.length);
     });
 
@@ -242,7 +236,7 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
           ? { ...c, revision: c.revision + 1 }
           : c,
       );
-      const [lane] = await lanes(database);
+      const [lane] = await openLanes(database);
       const poisons = await lane?.apply(holed);
       expect(poisons).toMatchObject([{ ref: victim, sequence: 41 }]);
       expect(lane?.checkpoint().position).toBe(history.length);
@@ -263,7 +257,7 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       const victim = history[50];
       if (victim === undefined) throw new Error("no victim");
       const bad = { ...victim, at: "the day before yesterday" };
-      const [lane] = await lanes(database);
+      const [lane] = await openLanes(database);
       const poisons = await lane?.apply(history.map((c) => (c === victim ? bad : c)));
       expect(poisons).toMatchObject([{ ref: victim.ref, sequence: victim.sequence }]);
       expect(lane?.checkpoint().position).toBe(history.length);

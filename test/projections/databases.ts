@@ -1,7 +1,10 @@
 /** The two databases that every suite of projections runs on, and a look at all that is in them. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { readGenerations, schemaOf } from "../../projections/generations.ts";
+import { generationOf, readGenerations, schemaOf } from "../../projections/generations.ts";
+import { ensureCatalog } from "../../projections/catalog.ts";
+import { type Lane, openLane } from "../../projections/lane.ts";
+import type { Projector } from "../../projections/projector.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { startPglite } from "../../projections/pglite-server.ts";
 import { connectDatabase, type Database } from "../../projections/postgres.ts";
@@ -39,6 +42,15 @@ export async function wipe(database: Database): Promise<void> {
     `SELECT nspname FROM pg_namespace WHERE nspname ~ '^(p_|colloquy$|read$)'`,
   );
   for (const { nspname } of schemas) await database.query(`DROP SCHEMA ${String(nspname)} CASCADE`);
+}
+
+/** Makes the catalogue and opens each projector's first generation. */
+export async function openLanes(
+  database: Database,
+  some: readonly Projector[] = projectors,
+): Promise<Lane[]> {
+  await ensureCatalog(database, some);
+  return Promise.all(some.map((one) => openLane(database, generationOf(one, 1))));
 }
 
 /** Every row of every live table of the projectors, ordered: what must be equal after any history. */

@@ -1,7 +1,5 @@
 /** What a conversation was is what its read model said then: the fold in memory against the tables. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { ensureCatalog } from "../../projections/catalog.ts";
-import { openLane } from "../../projections/lane.ts";
 import type { Database } from "../../projections/postgres.ts";
 import { conversations } from "../../projections/projectors/conversations.ts";
 import { messages } from "../../projections/projectors/messages.ts";
@@ -13,7 +11,7 @@ import { ConversationState, type Message } from "../../schemas/http.ts";
 import { refKey } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { check } from "../../schemas/validate.ts";
-import { dialects, open, type Served, wipe } from "./databases.ts";
+import { dialects, open, openLanes, type Served, wipe } from "./databases.ts";
 import { erased, place, randomHistory, seeded, uuid } from "./history.ts";
 
 const isState = check(ConversationState).is;
@@ -49,8 +47,8 @@ describe.each(dialects)("the past on $name", ({ missing, start }) => {
         for (const until of [140, 300]) {
           const then = history.slice(0, until);
           await wipe(database);
-          for (const one of await ensureCatalog(database, [conversations, messages])) {
-            await (await openLane(database, one)).apply(then);
+          for (const lane of await openLanes(database, [conversations, messages])) {
+            await lane.apply(then);
           }
           for (const commits of lines(then)) {
             const last = commits.at(-1);
@@ -80,8 +78,8 @@ describe.each(dialects)("the past on $name", ({ missing, start }) => {
       const said = { message: uuid(random), parent: null, role: "user", text: "a\0b" } as const;
       const events = [event("conversation.started", owner), event("message.added", said)];
       const commit = place(ref, events, 1, 1, "", random);
-      for (const one of await ensureCatalog(database, [messages])) {
-        await (await openLane(database, one)).apply([commit]);
+      for (const lane of await openLanes(database, [messages])) {
+        await lane.apply([commit]);
       }
       const page = { tenant: "acme", conversation: ref.id, all: true, limit: 10 };
       const state = await stateAt(line([commit]), { revision: 2, limit: 10 });

@@ -150,7 +150,12 @@ describe("the embedded database", () => {
     if (control === undefined) throw new Error("no control file");
     writeFileSync(control, Buffer.alloc(statSync(control).size, 0x5a));
     await start();
-    expect(readdirSync(dir).toSorted()).toEqual(["data", "data.damaged-1", "data.pid"]);
+    expect(readdirSync(dir).toSorted()).toEqual([
+      "data",
+      "data.damaged-1",
+      "data.pid",
+      "data.port",
+    ]);
     expect(lines.some((line) => line.includes("damaged"))).toBe(true);
     const database = await connectDatabase(pglite.url);
     expect(await database.query("SELECT to_regclass('counted') AS t")).toEqual([{ t: null }]);
