@@ -3,7 +3,7 @@
  * they know what the leader of the log knows. Whoever may read the conversation may read these, also
  * once it is deleted: then the facts are there and the content is blank.
  */
-import { blanked, stateAt } from "../projections/queries/history.ts";
+import { stateAt, unlessDeleted } from "../projections/queries/history.ts";
 import { pageSize, readCursor, writeCursor } from "../projections/queries/cursor.ts";
 import { type Commit, empty_head, type Head, headOf } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
@@ -32,6 +32,7 @@ export async function listEvents(call: Call, id: string): Promise<Shown<Page<Log
   const size = pageSize(limitOf(call.query));
   const cursor = call.query.get("cursor");
   const from = cursor === null ? null : readCursor("events", cursor, isPlace);
+  const { log } = call.service.ports;
   const last = await mayRead(call, ref);
   const [given = 0, revision = 0, sequence = 0, hash = empty_head.hash] = from ?? [];
   const items: LoggedEvent[] = [];
@@ -39,7 +40,7 @@ export async function listEvents(call: Call, id: string): Promise<Shown<Page<Log
   /** In front of the commit that the next page begins in. */
   let head: Head = { revision, sequence, hash };
   try {
-    for await (const commit of read(call, ref, head, last)) {
+    for await (const commit of unlessDeleted(log.read(ref, head), last)) {
       for (const one of eventsOf(commit)) {
         if (one.revision <= given) continue;
         const end = items.at(-1);
@@ -82,9 +83,10 @@ export async function readState(
   };
   const last = await mayRead(call, ref);
   if (headOf(last).revision < page.revision) throw new AppError("revision_not_found");
+  const { log } = call.service.ports;
   const leave = call.service.folding.enter(ref.tenant);
   try {
-    const state = await stateAt(read(call, ref, empty_head, last), page);
+    const state = await stateAt(unlessDeleted(log.read(ref, empty_head), last), page);
     if (state === null) throw new AppError("revision_not_found");
     const { sequence, ...value } = state;
     return { value, sequence };
@@ -99,20 +101,6 @@ async function mayRead({ service, who }: Call, ref: ActorRef): Promise<Commit> {
   const last = access === "granted" ? await service.ports.log.last(ref) : null;
   if (last === null) throw new AppError("not_found");
   return last;
-}
-
-/** Its commits behind a head, without content once it is deleted, whether its key is gone yet or not. */
-async function* read(
-  { service }: Call,
-  ref: ActorRef,
-  after: Head,
-  last: Commit,
-): AsyncGenerator<Commit> {
-  // Nothing follows a deletion, so the last commit says it.
-  const deleted = last.events.some(({ type }) => type === "conversation.deleted");
-  for await (const commit of service.ports.log.read(ref, after)) {
-    yield deleted ? blanked(commit) : commit;
-  }
 }
 
 function* eventsOf(commit: Commit): Generator<LoggedEvent> {

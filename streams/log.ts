@@ -76,11 +76,17 @@ export function openLog(streams: Streams, vault: Vault): Log {
       const message = await stored(sequence);
       return message === null ? null : hashOf(message.data);
     },
-    lastSequence: () =>
-      asked(
-        async () => (await streams.tracked(streams.jsm.streams.info(events_stream))).state.last_seq,
-      ),
+    lastSequence: () => lastSequence(streams),
   };
+}
+
+/** The last sequence of EVENTS, which needs no keys. Throws `AppError("unavailable")`. */
+export async function lastSequence(streams: Streams): Promise<number> {
+  try {
+    return (await streams.tracked(streams.jsm.streams.info(events_stream))).state.last_seq;
+  } catch (cause) {
+    throw unavailable("The log cannot be read", cause);
+  }
 }
 
 const opened = (message: StoredMsg): Opened =>

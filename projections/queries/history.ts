@@ -127,3 +127,15 @@ export function blanked(commit: Commit): Commit {
   });
   return { ...commit, events, erased: true };
 }
+
+/**
+ * The commits, blanked when their conversation is deleted, which its last commit says: nothing follows
+ * a deletion. Its key is erased a moment later than it is deleted, and readers must not see that moment.
+ */
+export async function* unlessDeleted(
+  commits: AsyncIterable<Commit>,
+  last: Commit,
+): AsyncGenerator<Commit> {
+  const deleted = last.events.some(({ type }) => type === "conversation.deleted");
+  for await (const commit of commits) yield deleted ? blanked(commit) : commit;
+}
