@@ -166,6 +166,13 @@ export const limits = {
   /** The embedded database takes its session back from a client that holds it idle this long. */
   session_held_ms: 5_000,
   projection_lag_ready_ms: 5_000,
+
+  /** Anchors. Changed chains that one pass holds (some 300 bytes each); past it the pass ends early. */
+  anchor_chains_max: 20_000,
+  /** Tenants that are anchored at once. */
+  anchor_tenants_at_once: 16,
+  /** Anchors that a check holds (some 250 bytes each); of more it makes several passes. */
+  anchors_checked_max: 200_000,
 } as const;
 
 const l = limits;

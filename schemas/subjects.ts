@@ -75,6 +75,24 @@ export function parseEventSubject(subject: string): ActorRef | null {
   return refOf(tenant, kind, id);
 }
 
+/** The commits of a tenant, or of all. */
+export function eventFilter(tenant: string | null): string {
+  if (tenant === null) return "evt.>";
+  if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
+  return `evt.${tenant}.>`;
+}
+/** The commits of all workspaces. */
+export const workspaceFilter = "evt.*.workspace.*";
+
+/** Whose chain stands on a subject `evt.…`, also of a kind that only a newer release knows. */
+export function parseChainSubject(
+  subject: string,
+): { readonly tenant: string; readonly kind: string; readonly key: string } | null {
+  const [root, tenant, kind, id, ...rest] = subject.split(".");
+  if (root !== "evt" || tenant === undefined || kind === undefined || id === undefined) return null;
+  return rest.length === 0 && isTenant(tenant) ? { tenant, kind, key: subject.slice(4) } : null;
+}
+
 /** `tok.<tenant>.<conversation>`. */
 export function tokenSubject(ref: ActorRef): string {
   assertRef(ref);

@@ -80,7 +80,7 @@ export function openLog(streams: Streams, vault: Vault): Log {
   };
 }
 
-/** The last sequence of EVENTS, which needs no keys. Throws `AppError("unavailable")`. */
+/** The last sequence of EVENTS, 0 when it is empty; needs no keys. Throws `AppError("unavailable")`. */
 export async function lastSequence(streams: Streams): Promise<number> {
   try {
     return (await streams.tracked(streams.jsm.streams.info(events_stream))).state.last_seq;

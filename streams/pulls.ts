@@ -19,6 +19,8 @@ export interface Arrived {
 }
 
 export interface Pulling {
+  /** Messages that were there when it began. */
+  readonly pending: number;
   /** What has come, in order, at most `most`; waits for the first. Empty: it has ended. */
   take(most: number): Promise<Arrived[]>;
   stop(): void;
@@ -34,14 +36,21 @@ const idle_ms = 4_000;
 /** A consumer that nobody pulls from, since its reader waits for a database, goes by itself. */
 const inactive_ms = 60_000;
 
-/** Rejects when the server does not make the consumer. */
-export async function pullEvents(streams: Streams, after: number): Promise<Pulling> {
+/**
+ * Of all subjects, or those that match `filter`. Rejects when the server does not make the consumer.
+ */
+export async function pullEvents(
+  streams: Streams,
+  after: number,
+  filter?: string,
+): Promise<Pulling> {
   const { nc, jsm } = streams;
   const name = `reader-${crypto.randomUUID()}`;
-  await streams.tracked(
+  const { num_pending } = await streams.tracked(
     jsm.consumers.add(events_stream, {
       ...{ name, ack_policy: AckPolicy.None, mem_storage: true, num_replicas: 1 },
       ...{ deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 },
+      ...(filter === undefined ? {} : { filter_subject: filter }),
       inactive_threshold: nanos(inactive_ms),
     }),
   );
@@ -106,6 +115,7 @@ export async function pullEvents(streams: Streams, after: number): Promise<Pulli
   pull();
 
   return {
+    pending: num_pending,
     stop,
     async take(most) {
       while (waiting.length === 0 && !ended) {
