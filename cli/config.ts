@@ -57,6 +57,14 @@ const port = key(
   },
   "0 takes a free one",
 );
+const minutes = key(
+  "number",
+  (value) => {
+    must(/^\d{1,5}$/.test(value), "a whole number of minutes");
+    return Number(value);
+  },
+  "minutes",
+);
 const url = (...schemes: readonly string[]) =>
   key(`URL (${schemes.join(", ")})`, (value) => {
     const fits = URL.canParse(value) && schemes.includes(new URL(value).protocol.slice(0, -1));
@@ -151,6 +159,10 @@ export const keys = {
     null,
     "A Redis server for shared caches. Known, but nothing uses it yet.",
     true,
+  ),
+  COLLOQUY_ANCHOR_MINUTES: minutes(
+    "10",
+    "How often a worker anchors the chains of the tenants that changed (docs/OPERATING.md); 0: never.",
   ),
   COLLOQUY_CORS_ORIGINS: origins(
     "",

@@ -16,6 +16,7 @@ import { type Runner, startRunner } from "../projections/runner.ts";
 import { systemClock, systemIds } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
+import { startAnchoring } from "../streams/anchoring.ts";
 import { openAsking } from "../streams/asking.ts";
 import { commandPublisher } from "../streams/commands.ts";
 import { ensureConsumers } from "../streams/consumers.ts";
@@ -137,6 +138,15 @@ export async function startSystem(
       drain = () => (drained ??= host.drain(limits.drain_ms - gateway_ms));
       ends.push(() => pulling.stop());
       ends.push(() => drain());
+      const period_ms = (config.get("COLLOQUY_ANCHOR_MINUTES") ?? 0) * 60_000;
+      if (period_ms > 0) {
+        const by = { type: "system" as const, id: workers.id };
+        const anchoring = await startAnchoring({
+          ...{ streams, clock, ids, report, by, period_ms, holder: workers.id },
+          publish: commandPublisher(streams, secret),
+        });
+        ends.push(() => anchoring.stop());
+      }
     }
 
     const queries = openQueries(database, (call) => followPositions(streams, call));
