@@ -17,6 +17,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   conversation: async () => (await import("./conversation.ts")).conversation,
   audit: async () => (await import("./audit.ts")).audit,
   deadletters: async () => (await import("./dead-letters.ts")).deadletters,
+  anchors: async () => (await import("./anchors.ts")).anchors,
   help: () =>
     Promise.resolve({
       summary: "shows this, or what one command takes",
