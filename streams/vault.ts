@@ -20,6 +20,8 @@ import { limits } from "../schemas/limits.ts";
 import { kvKey } from "../schemas/subjects.ts";
 import type { Streams } from "./connection.ts";
 import { unavailable } from "./faults.ts";
+import { keysTogether } from "./keys-together.ts";
+import { Recent } from "./recent.ts";
 import { keys_bucket } from "./topology.ts";
 
 /** An actor's own AES-256 key. */
@@ -59,14 +61,14 @@ const probe = "master-key";
 export async function openVault(streams: Streams, masterKey: Uint8Array): Promise<Vault> {
   if (masterKey.length !== key_bytes) throw new TypeError("the master key has 32 bytes");
   const master = createSecretKey(masterKey);
-  const cache = new Map<string, ContentKey | null>();
+  const cache = new Recent<ContentKey | null>(limits.content_keys_cached_max);
   const asking = new Map<string, Promise<ContentKey | null>>();
   try {
     const kv = await new Kvm(streams.js).open(keys_bucket, { allow_direct: false });
     await proveMaster(kv, master);
     const calls = new Set<(actor: string) => void>();
     const forget = (name: string): void => {
-      remember(cache, name, null);
+      cache.set(name, null);
       for (const call of calls) call(name);
     };
     await followErasures(kv, forget);
@@ -80,10 +82,11 @@ function vaultOf(
   streams: Streams,
   kv: KV,
   master: KeyObject,
-  cache: Map<string, ContentKey | null>,
+  cache: Recent<ContentKey | null>,
   asking: Map<string, Promise<ContentKey | null>>,
   erasures: { readonly calls: Set<(actor: string) => void>; forget(name: string): void },
 ): Vault {
+  const together = keysTogether(streams);
   const read = async (name: string): Promise<ContentKey | null | undefined> => {
     const entry = await streams.tracked(kv.get(name));
     if (entry === null) return undefined;
@@ -108,16 +111,11 @@ function vaultOf(
     if (key === undefined) return null;
     // An erasure that we heard of in the meantime is final.
     if (cache.get(name) === null) return null;
-    remember(cache, name, key);
+    cache.set(name, key);
     return key;
   };
   return {
-    cached(ref) {
-      const name = refKey(ref);
-      const key = cache.get(name);
-      if (key !== undefined) touch(cache, name, key);
-      return key;
-    },
+    cached: (ref) => cache.get(refKey(ref)),
     async key(ref, making) {
       const known = this.cached(ref);
       if (known !== undefined) return known;
@@ -136,7 +134,18 @@ function vaultOf(
     },
     async keys(refs) {
       const keys = new Map<string, ContentKey | null>();
-      await Promise.all(refs.map(async (ref) => keys.set(refKey(ref), await this.key(ref, false))));
+      const names = new Map(refs.map((ref) => [kvKey(ref), ref]));
+      // A replica that lags, or a role that may not ask so, leaves some out; the leader knows.
+      const found = await together([...names.keys()]);
+      await Promise.all(
+        [...names].map(async ([name, ref]) => {
+          const wrapped = found.get(name);
+          if (wrapped !== undefined && cache.get(name) !== null) {
+            cache.set(name, createSecretKey(unwrap(master, name, wrapped)));
+          }
+          keys.set(name, await this.key(ref, false));
+        }),
+      );
       return keys;
     },
     async erase(ref) {
@@ -225,21 +234,4 @@ function unwrap(master: KeyObject, name: string, wrapped: Uint8Array): Buffer {
       { cause },
     );
   }
-}
-
-function remember(
-  cache: Map<string, ContentKey | null>,
-  name: string,
-  key: ContentKey | null,
-): void {
-  touch(cache, name, key);
-  if (cache.size <= limits.content_keys_cached_max) return;
-  const { value: oldest } = cache.keys().next();
-  if (oldest !== undefined) cache.delete(oldest);
-}
-
-/** A Map keeps the order of insertion, so the first is the least recently used. */
-function touch(cache: Map<string, ContentKey | null>, name: string, key: ContentKey | null): void {
-  cache.delete(name);
-  cache.set(name, key);
 }

@@ -1,0 +1,106 @@
+/** Reading the whole log: in arrays, in order, no faster than it is taken, with keys asked for together. */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { empty_head } from "../../schemas/commit.ts";
+import { type ActorRef, refKey } from "../../schemas/ids.ts";
+import { eventSubject } from "../../schemas/subjects.ts";
+import { pullEvents } from "../../streams/pulls.ts";
+import { type Logged, readBatches } from "../../streams/reader.ts";
+import { Recent } from "../../streams/recent.ts";
+import { draft, newRef, said, startSystem, type System } from "./system.ts";
+
+let system: System;
+beforeAll(async () => {
+  system = await startSystem();
+});
+afterAll(() => system.stop());
+
+const consumers = async () => system.streams.jsm.consumers.list("EVENTS").next();
+
+test("I11: a reader that takes nothing holds a bounded part of the log, and then all comes", async () => {
+  const { streams } = system;
+  const total = 3_000;
+  for (let n = 0; n < total; n++) streams.nc.publish(eventSubject(newRef()), `${n}`);
+  await expect.poll(() => system.log.lastSequence()).toBe(total);
+  const pulling = await pullEvents(streams, 0);
+  const undelivered = async (): Promise<number> => (await consumers())[0]?.num_pending ?? 0;
+  await expect.poll(undelivered).toBe(total - 2_048);
+  await streams.nc.flush();
+  expect(await undelivered()).toBe(total - 2_048);
+  const taken: string[] = [];
+  while (taken.length < total) {
+    const some = await pulling.take(700);
+    expect(some.length).toBeLessThanOrEqual(700);
+    expect(some.map(({ sequence }) => sequence)).toEqual(
+      some.map((_, at) => taken.length + at + 1),
+    );
+    taken.push(...some.map(({ message }) => message.string()));
+  }
+  expect(taken).toEqual(Array.from({ length: total }, (_, n) => `${n}`));
+  pulling.stop();
+  expect(await pulling.take(1)).toEqual([]);
+  await expect.poll(async () => (await consumers()).length).toBe(0);
+});
+
+test("arrays end with the last sequence that was asked for, hashed as one by one", async () => {
+  const { log } = system;
+  const after = await log.lastSequence();
+  const refs = Array.from({ length: 40 }, newRef);
+  const traceparent = `00-${"a1".repeat(16)}-${"b2".repeat(8)}-01`;
+  for (const [at, ref] of refs.entries()) {
+    const trace = at % 10 === 5 ? traceparent : null;
+    await log.append({ ...draft(ref, [said(`of ${at}`)]), traceparent: trace }, empty_head);
+  }
+  await system.vault.erase(refs[7] ?? newRef());
+  const read = async (hashes: "all" | "last"): Promise<(readonly Logged[])[]> => {
+    const { streams, vault } = await system.client();
+    const { signal } = new AbortController();
+    const batches = [];
+    const options = { after, until: after + 30, signal, hashes };
+    for await (const batch of readBatches(streams, vault, options)) batches.push(batch);
+    return batches;
+  };
+  const all = (await read("all")).flat();
+  expect(all.map((one) => ("erased" in one ? one.erased : null))).toEqual(
+    refs.slice(0, 30).map((_, at) => at === 7),
+  );
+  expect(all.map(({ ref }) => ref)).toEqual(refs.slice(0, 30));
+  expect(all.map((one) => ("events" in one ? one.traceparent : ""))).toEqual(
+    refs.slice(0, 30).map((_, at) => (at % 10 === 5 ? traceparent : null)),
+  );
+  expect(all[3]?.hash).toBe(await log.hashAt(after + 4));
+  for (const batch of await read("last")) {
+    expect(batch.at(-1)?.hash).toBe(all[(batch.at(-1)?.sequence ?? 0) - after - 1]?.hash);
+    for (const one of batch.slice(0, -1)) expect(one.hash).toBe("");
+  }
+});
+
+test("keys that are asked for together are those that are asked for one by one", async () => {
+  const made = Array.from({ length: 600 }, newRef);
+  await Promise.all(made.map((ref) => system.vault.key(ref, true)));
+  const [erased = newRef()] = made;
+  await system.vault.erase(erased);
+  const refs: ActorRef[] = [...made, newRef()];
+  const [one, other] = [await system.client(), await system.client()];
+  const together = await one.vault.keys(refs);
+  expect(together.size).toBe(refs.length);
+  for (const ref of refs) {
+    const [key, alone] = [together.get(refKey(ref)), await other.vault.key(ref, false)];
+    expect(alone === null ? key === null : key?.equals(alone)).toBe(true);
+    expect(one.vault.cached(ref)).toBe(ref === refs.at(-1) ? undefined : key);
+  }
+  expect(together.get(refKey(erased))).toBeNull();
+});
+
+test("I11: what was used of late is remembered, and no more than so much", () => {
+  const recent = new Recent<number>(4);
+  for (let n = 0; n < 100; n++) {
+    recent.set(`${n}`, n);
+    expect(recent.get("0")).toBe(0);
+  }
+  const kept = Array.from({ length: 100 }, (_, n) => recent.get(`${n}`)).filter(
+    (one) => one !== undefined,
+  );
+  expect(kept.length).toBeLessThanOrEqual(4);
+  expect(kept).toContain(0);
+  expect(kept).toContain(99);
+});
