@@ -27,7 +27,9 @@ export const StoredCommit = Type.Object({
     Type.Object({
       type: Type.String({ pattern: "^[a-z]+\\.[a-z]+$" }),
       v: Type.Integer({ minimum: 1 }),
-      data: Type.Record(Type.String(), Type.Unknown()),
+      // Any object: each event's data is checked by its type's own schema. As a record of unknown
+      // values its names would be walked, which was half of what this whole check takes (measured).
+      data: Type.Unsafe<Record<string, unknown>>({ type: "object" }),
     }),
     { minItems: 1, maxItems: 64 },
   ),
