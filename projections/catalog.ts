@@ -8,7 +8,7 @@ import { AppError } from "../schemas/errors.ts";
 import { createGeneration, readGenerations, type Recorded } from "./generations.ts";
 import type { Database, Sql } from "./postgres.ts";
 import type { Projector } from "./projector.ts";
-import { createIndexes, showTables } from "./tables.ts";
+import { createIndexes, showTables, shownBy } from "./tables.ts";
 
 const catalog = [
   "CREATE SCHEMA IF NOT EXISTS colloquy",
@@ -62,7 +62,7 @@ export async function ensureCatalog(
     for (const projector of missing(projectors, await readGenerations(sql))) {
       const { schema } = await createGeneration(sql, projector, "live");
       for (const { table } of projector.sheets) await createIndexes(sql, schema, table);
-      await showTables(sql, "read", schema, projector);
+      await showTables(sql, "read", schema, shownBy(projector));
     }
     return readGenerations(sql);
   });

@@ -78,6 +78,15 @@ export async function readGenerations(sql: Sql): Promise<Recorded[]> {
   return rows.map(recorded);
 }
 
+/** The live one, locked until the transaction ends; null when there is none. */
+export async function lockLive(sql: Sql, name: string): Promise<Recorded | null> {
+  const [row] = await sql.query(
+    `SELECT ${columns} FROM colloquy.generations WHERE name = $1 AND state = 'live' FOR UPDATE`,
+    [name],
+  );
+  return row === undefined ? null : recorded(row);
+}
+
 /** Makes an empty generation with its tables, without secondary indexes. */
 export async function createGeneration(
   sql: Sql,
@@ -88,8 +97,8 @@ export async function createGeneration(
   const { name, version } = projector;
   const [row] = await sql.query(
     `INSERT INTO colloquy.generations (name, version, generation, state, until)
-     SELECT $1, $2, coalesce(max(generation), 0) + 1, $3, $4
-     FROM colloquy.generations WHERE name = $1 AND version = $2 RETURNING generation`,
+     SELECT $1, $2, coalesce(max(generation), 0) + 1, $3, $4::bigint
+     FROM colloquy.generations WHERE name = $1 RETURNING generation`,
     [name, version, state, until],
   );
   const one = generationOf(projector, Number(row?.["generation"]));

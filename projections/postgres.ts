@@ -8,6 +8,7 @@
 import pg from "pg";
 import { AppError } from "../schemas/errors.ts";
 import { limits } from "../schemas/limits.ts";
+import { copyIn } from "./copy-in.ts";
 
 export type SqlValue = string | number | boolean | null | readonly (string | number | null)[];
 export type SqlRow = Readonly<Record<string, unknown>>;
@@ -15,6 +16,8 @@ export type SqlRow = Readonly<Record<string, unknown>>;
 /** Runs one statement; parameters are `$1`, `$2` … `bigint` columns come as numbers. */
 export interface Sql {
   query(text: string, values?: readonly SqlValue[]): Promise<readonly SqlRow[]>;
+  /** Runs `COPY … FROM STDIN` with these bytes. Only Postgres takes it. */
+  copy(text: string, chunks: readonly Uint8Array[]): Promise<void>;
 }
 
 export interface Database extends Sql {
@@ -104,18 +107,21 @@ export async function connectDatabase(
       broken = true;
     };
     client.on("error", lost);
+    const asked = async <R>(answer: Promise<R>): Promise<R> => {
+      try {
+        return await answer;
+      } catch (error) {
+        // After an error of the server the session is sound, unless it says that it is ending.
+        const state = sqlState(error);
+        if (state === null || /^(08|57P)/.test(state)) broken = true;
+        throw coded(error);
+      }
+    };
     const sql: Sql = {
       async query(text, values = []) {
-        try {
-          const result = await client.query<Record<string, unknown>>(text, [...values]);
-          return result.rows;
-        } catch (error) {
-          // After an error of the server the session is sound, unless it says that it is ending.
-          const state = sqlState(error);
-          if (state === null || /^(08|57P)/.test(state)) broken = true;
-          throw coded(error);
-        }
+        return (await asked(client.query<Record<string, unknown>>(text, [...values]))).rows;
       },
+      copy: (text, chunks) => asked(copyIn(client, text, chunks)),
     };
     try {
       return await work(sql);
@@ -128,6 +134,7 @@ export async function connectDatabase(
   return {
     dialect,
     query: (text, values) => use((sql) => sql.query(text, values)),
+    copy: (text, chunks) => use((sql) => sql.copy(text, chunks)),
     transaction: (work) =>
       use(async (sql) => {
         await sql.query("BEGIN");

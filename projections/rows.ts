@@ -61,36 +61,59 @@ export const storable = (value: string | number | boolean | null): string | numb
   return typeof value === "boolean" ? String(value) : value;
 };
 
+/** Removes all rows of these actors. */
+export async function deleteRows(
+  table: Table,
+  schema: string,
+  actors: readonly ActorRef[],
+  sql: Sql,
+): Promise<void> {
+  if (actors.length === 0) return;
+  await sql.query(
+    `DELETE FROM ${schema}.${table.name} t
+     USING unnest($1::text[], $2::text[], $3::uuid[]) AS w (tenant, kind, actor)
+     WHERE ${ofActors(table)}`,
+    [
+      actors.map(({ tenant }) => tenant),
+      actors.map(({ kind }) => kind),
+      actors.map(({ id }) => id),
+    ],
+  );
+}
+
+/** `ON CONFLICT …` of an INSERT that overwrites the row that is there. */
+export function overwrite(table: Table): string {
+  const updates = Object.keys(table.columns)
+    .filter((column) => !table.key.includes(column))
+    .map((column) => `${column} = excluded.${column}`);
+  const then = updates.length === 0 ? "NOTHING" : `UPDATE SET ${updates.join(", ")}`;
+  return `ON CONFLICT (${table.key.join(", ")}) DO ${then}`;
+}
+
+/** Writes rows, whether they are there already or not. */
+export async function upsertRows(
+  table: Table,
+  schema: string,
+  rows: readonly Row[],
+  sql: Sql,
+): Promise<void> {
+  if (rows.length === 0) return;
+  const columns = Object.keys(table.columns);
+  const casts = Object.values(table.columns).map((type, index) => `$${index + 1}::${bare(type)}[]`);
+  await sql.query(
+    `INSERT INTO ${schema}.${table.name} (${columns.join(", ")})
+     SELECT * FROM unnest(${casts.join(", ")}) ${overwrite(table)}`,
+    columns.map((column) => rows.map((row) => storable(row[column] ?? null))),
+  );
+}
+
 export async function writeRows(change: SheetChange, schema: string, sql: Sql): Promise<void> {
   const { table } = change.sheet;
-  const actors = [...change.cleared.values()];
-  if (actors.length > 0) {
-    await sql.query(
-      `DELETE FROM ${schema}.${table.name} t
-       USING unnest($1::text[], $2::text[], $3::uuid[]) AS w (tenant, kind, actor)
-       WHERE ${ofActors(table)}`,
-      [
-        actors.map(({ tenant }) => tenant),
-        actors.map(({ kind }) => kind),
-        actors.map(({ id }) => id),
-      ],
-    );
-  }
+  await deleteRows(table, schema, [...change.cleared.values()], sql);
   const rows: Row[] = [];
   for (const key of change.put) {
     const row = change.rows.get(key);
     if (row) rows.push(row);
   }
-  if (rows.length === 0) return;
-  const columns = Object.keys(table.columns);
-  const casts = Object.values(table.columns).map((type, index) => `$${index + 1}::${bare(type)}[]`);
-  const updates = columns
-    .filter((column) => !table.key.includes(column))
-    .map((column) => `${column} = excluded.${column}`);
-  await sql.query(
-    `INSERT INTO ${schema}.${table.name} (${columns.join(", ")})
-     SELECT * FROM unnest(${casts.join(", ")})
-     ON CONFLICT (${table.key.join(", ")}) DO UPDATE SET ${updates.join(", ")}`,
-    columns.map((column) => rows.map((row) => storable(row[column] ?? null))),
-  );
+  await upsertRows(table, schema, rows, sql);
 }

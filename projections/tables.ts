@@ -3,6 +3,7 @@
  * keeps its columns for ever, in their order and with their types, since releases that run side by
  * side read the same one: a new version may only add some (I9).
  */
+import { AppError } from "../schemas/errors.ts";
 import type { Projector, Table } from "./projector.ts";
 import type { Sql } from "./postgres.ts";
 
@@ -28,9 +29,6 @@ export async function createIndexes(sql: Sql, schema: string, table: Table): Pro
   }
 }
 
-const shown = (table: Table): string[] =>
-  Object.keys(table.columns).filter((column) => !table.hidden.includes(column));
-
 /** `<column> <type>` of what is in a schema, by relation, in the columns' order. */
 async function readColumns(sql: Sql, schema: string): Promise<Map<string, string[]>> {
   const rows = await sql.query(
@@ -48,29 +46,69 @@ async function readColumns(sql: Sql, schema: string): Promise<Map<string, string
   return new Map([...found].map(([one, all]) => [one, all.map((row) => String(row["column"]))]));
 }
 
+/** What a view is to show: a table, and those of its columns that it has and may show. */
+export interface Shown {
+  readonly name: string;
+  readonly columns: readonly string[];
+}
+
+/** What the views over a projector's tables show. */
+export const shownBy = ({ sheets }: Projector): Shown[] =>
+  sheets.map(({ table: { name, columns, hidden } }) => ({
+    name,
+    columns: Object.keys(columns).filter((column) => !hidden.includes(column)),
+  }));
+
 /**
- * Lets the views in schema `views` show the tables in `schema`. Columns that only a newer version
- * has are null in an older one. Waits for every query that reads a view now.
+ * Lets the views in schema `views` show the tables in `schema`. A column that only a newer version has
+ * is null in an older one. Waits for every query that reads a view now.
  */
 export async function showTables(
   sql: Sql,
   views: string,
   schema: string,
-  projector: Projector,
+  tables: readonly Shown[],
 ): Promise<void> {
   const existing = await readColumns(sql, views);
-  for (const { table } of projector.sheets) {
-    const own = shown(table);
-    const before = existing.get(table.name) ?? [];
-    const kept = before.map((column) => {
-      const [name = "", ...type] = column.split(" ");
-      return own.includes(name) ? name : `NULL::${type.join(" ")} AS ${name}`;
+  for (const { name, columns } of tables) {
+    const before = (existing.get(name) ?? []).map((column): [string, string] => {
+      const [first = "", ...type] = column.split(" ");
+      return [first, type.join(" ")];
     });
-    const names = before.map((column) => column.split(" ")[0]);
-    const added = own.filter((column) => !names.includes(column));
+    const kept = before.map(([column, type]) =>
+      columns.includes(column) ? column : `NULL::${type} AS ${column}`,
+    );
+    const known = new Set(before.map(([column]) => column));
+    const added = columns.filter((column) => !known.has(column));
     await sql.query(
-      `CREATE OR REPLACE VIEW ${views}.${table.name} AS
-       SELECT ${[...kept, ...added].join(", ")} FROM ${schema}.${table.name}`,
+      `CREATE OR REPLACE VIEW ${views}.${name} AS
+       SELECT ${[...kept, ...added].join(", ")} FROM ${schema}.${name}`,
+    );
+  }
+}
+
+/** What views can show of tables that the running code does not know: the columns they have now. */
+export async function shownBefore(sql: Sql, schema: string): Promise<Shown[]> {
+  const [views, tables] = [await readColumns(sql, "read"), await readColumns(sql, schema)];
+  return [...tables].flatMap(([name, columns]) => {
+    const view = views.get(name);
+    if (view === undefined) return [];
+    const both = view.filter((column) => columns.includes(column));
+    return [{ name, columns: both.map((column) => column.split(" ")[0] ?? "") }];
+  });
+}
+
+/** Throws a sentence when the tables cannot stand behind the views that there are. */
+export async function checkViews(sql: Sql, schema: string, projector: Projector): Promise<void> {
+  const [views, tables] = [await readColumns(sql, "read"), await readColumns(sql, schema)];
+  for (const { table } of projector.sheets) {
+    const own = new Set(tables.get(table.name));
+    const lost = views.get(table.name)?.find((column) => !own.has(column));
+    if (lost === undefined) continue;
+    throw new AppError(
+      "internal",
+      `The view read.${table.name} shows ${lost}, which version ${projector.version} of ` +
+        `${projector.name} lacks: columns may be added, but not dropped nor changed.`,
     );
   }
 }

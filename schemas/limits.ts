@@ -156,6 +156,12 @@ export const limits = {
   runner_backoff_ms_max: 5_000,
   /** Sequences between read models that one reader feeds; one that is farther behind has its own. */
   lanes_apart_max: 5_000,
+  /** A rebuild writes when this many rows, or characters of text, wait; twice that is in memory. */
+  rebuild_flush_rows: 40_000,
+  rebuild_flush_chars: 24_000_000,
+  /** Rows and characters that it keeps beside, so that an actor's next event finds its rows. */
+  rebuild_rows_max: 200_000,
+  rebuild_chars_max: 64_000_000,
 
   /** Database. PGlite is one session for everybody, so one connection a process is all it gets. */
   database_connections_max: 10,

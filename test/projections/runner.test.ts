@@ -5,62 +5,15 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Pglite, startPglite } from "../../projections/pglite-server.ts";
 import { connectDatabase, type Database } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
-import type { LogSource } from "../../projections/log-source.ts";
-import { type Leases, type Runner, startRunner } from "../../projections/runner.ts";
+import type { Leases } from "../../projections/runner.ts";
 import type { Commit } from "../../schemas/commit.ts";
-import { systemClock } from "../../schemas/ids.ts";
 import { postgresBinaries, startPostgres, temporary } from "../support/services.ts";
 import { dump, wipe } from "./databases.ts";
 import { randomHistory } from "./history.ts";
 import { logOf } from "./memory-log.ts";
+import { afterwards, endAll, run } from "./running.ts";
 
-const always: Leases = { held: () => true, changes: () => () => undefined };
-const afterwards: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const end of afterwards.splice(0).toReversed()) await end();
-});
-
-interface Run {
-  readonly runner: Runner;
-  readonly reports: string[];
-  /** Resolves when every projector has announced this sequence. */
-  reached(sequence: number): Promise<void>;
-}
-
-function run(database: Database, source: LogSource, leases: Leases = always): Run {
-  const announced = new Map<string, number>();
-  const waiting = new Set<() => void>();
-  const reports: string[] = [];
-  const runner = startRunner({
-    source,
-    leases,
-    database,
-    projectors,
-    clock: systemClock,
-    announce(projector, sequence) {
-      announced.set(projector, sequence);
-      for (const look of waiting) look();
-    },
-    report({ what }) {
-      reports.push(what);
-      for (const look of waiting) look();
-    },
-  });
-  afterwards.push(() => runner.stop());
-  const until = (there: () => boolean): Promise<void> =>
-    new Promise((resolve) => {
-      const look = (): void => {
-        if (!there()) return;
-        waiting.delete(look);
-        resolve();
-      };
-      waiting.add(look);
-      look();
-    });
-  const reached = (sequence: number): Promise<void> =>
-    until(() => projectors.every(({ name }) => (announced.get(name) ?? 0) >= sequence));
-  return { runner, reports, reached };
-}
+afterEach(endAll);
 
 /** One embedded database for the file, emptied for each test; it survives being killed. */
 let embedded: Pglite;
@@ -192,8 +145,8 @@ describe("the runner", () => {
         return () => void changed.delete(call);
       },
     });
-    const one = run(database, log, leaseOf("one"));
-    const two = run(database, log, leaseOf("two"));
+    const one = run(database, log, { leases: leaseOf("one") });
+    const two = run(database, log, { leases: leaseOf("two") });
     await one.reached(100);
     owner = "two";
     for (const call of changed) call();
