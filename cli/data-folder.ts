@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError } from "./config.ts";
+import { finishSwitch, workshopOf } from "./folder-switch.ts";
 import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { commandOf, endProcess, worksIn } from "./processes.ts";
 import { reason } from "./terminal.ts";
@@ -34,8 +35,17 @@ function inFolder<T>(path: string, work: () => T): T {
   }
 }
 
-/** A killed process leaves servers behind, which hold their stores: they are ended first. */
+/**
+ * A killed process leaves servers behind, which hold their stores: they are ended first. A compaction
+ * that was interrupted is finished then, or forgotten.
+ */
 export async function endOrphans(path: string, log: (line: string) => void): Promise<void> {
+  await endServers(path, log);
+  await endServers(workshopOf(path), log);
+  finishSwitch(path);
+}
+
+async function endServers(path: string, log: (line: string) => void): Promise<void> {
   for (const { name, pid_file, home } of [
     { name: "nats-server", pid_file: join("nats", "nats.pid"), home: "nats" },
     { name: "pglite-child", pid_file: "postgres.pid", home: "" },

@@ -1,4 +1,7 @@
-/** `colloquy doctor`: looks at everything that a turn needs, a line each; exit code 1 when one fails. */
+/**
+ * `colloquy doctor`: looks at everything that a turn needs, a line each; exit code 1 when one fails.
+ * With `--compact` it changes something instead (`compact.ts`).
+ */
 import { constants, accessSync, statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { createConnection } from "node:net";
@@ -7,6 +10,7 @@ import type { PartitionView } from "../schemas/ownership.ts";
 import { type Ownership, readOwnership } from "../streams/ownership.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
+import { runCompact } from "./compact.ts";
 import { type Config, readConfig } from "./config.ts";
 import { readText } from "./data-folder.ts";
 import { liveOwner } from "./folder-lock.ts";
@@ -17,7 +21,11 @@ import { printable, reason, say } from "./terminal.ts";
 
 export const doctor: Deed = {
   summary: "looks at everything that a turn needs",
-  flags: { json: "for programs", ...data_flag },
+  flags: {
+    compact: "rewrites the stopped data folder, so that no file of it holds what was erased",
+    json: "for programs",
+    ...data_flag,
+  },
   run,
 };
 
@@ -32,6 +40,7 @@ interface Finding {
 
 async function run(given: Arguments): Promise<number> {
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
+  if (given.on("compact")) return runCompact(config, given.on("json"));
   const findings: Finding[] = [];
   for (const look of [platform, dataFolder, secrets, servers, provider, owners, running]) {
     findings.push(...(await look(config)));

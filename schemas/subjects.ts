@@ -62,6 +62,8 @@ export function liveSubject(ref: ActorRef): string {
   assertRef(ref);
   return `live.${ref.tenant}.${ref.kind}.${ref.id}`;
 }
+/** The commits of all actors. */
+export const all_events = "evt.*.*.*";
 export const liveTenantSubject = (tenant: string): string => {
   if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
   return `live.${tenant}.>`;

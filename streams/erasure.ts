@@ -6,11 +6,26 @@
  */
 import { JetStreamApiCodes, JetStreamApiError } from "@nats-io/jetstream";
 import type { ActorRef } from "../schemas/ids.ts";
-import { deadFilter, feedFilter, timerFilter, tokenSubject } from "../schemas/subjects.ts";
+import {
+  all_events,
+  deadFilter,
+  feedFilter,
+  storedCommandFilter,
+  timerFilter,
+  tokenSubject,
+} from "../schemas/subjects.ts";
+import { readBatch } from "./batches.ts";
+import { openCommit } from "./codec.ts";
 import type { Streams } from "./connection.ts";
 import { unavailable } from "./faults.ts";
 import { dropSnapshot } from "./snapshots.ts";
-import { commands_stream, dead_stream, feed_stream, tokens_stream } from "./topology.ts";
+import {
+  commands_stream,
+  dead_stream,
+  events_stream,
+  feed_stream,
+  tokens_stream,
+} from "./topology.ts";
 import type { Vault } from "./vault.ts";
 
 /** Throws `AppError("unavailable")`: then it is to be called again. */
@@ -30,6 +45,18 @@ export async function eraseContent(streams: Streams, vault: Vault, ref: ActorRef
   }
 }
 
+/**
+ * Removes the commands that wait for a deleted actor; how many it were. Only where nobody takes them:
+ * each could only be refused, and a sender that repeats one is told so.
+ */
+export async function dropCommands(streams: Streams, ref: ActorRef): Promise<number> {
+  try {
+    return await purge(streams, commands_stream, storedCommandFilter(ref));
+  } catch (cause) {
+    throw unavailable("Commands cannot be removed", cause);
+  }
+}
+
 async function purge(streams: Streams, stream: string, filter: string): Promise<number> {
   try {
     return (await streams.tracked(streams.jsm.streams.purge(stream, { filter }))).purged;
@@ -38,5 +65,46 @@ async function purge(streams: Streams, stream: string, filter: string): Promise<
       error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound;
     if (missing) return 0;
     throw error;
+  }
+}
+
+/** A deletion as the log tells of it. */
+export interface Deletion {
+  readonly ref: ActorRef;
+  /** When it was decided. */
+  readonly at: string;
+  /** Its EVENTS sequence. */
+  readonly sequence: number;
+}
+
+/** Every deletion in the log, in its order. Throws `AppError("unavailable")`, `DamagedCommit`. */
+export async function* readDeletions(streams: Streams): AsyncGenerator<Deletion> {
+  const mark = Buffer.from('.deleted"');
+  for (let seq = 1; ;) {
+    const { messages, more } = await readBatch(streams, events_stream, all_events, { seq }).catch(
+      (cause: unknown) => {
+        throw unavailable("The log cannot be read", cause);
+      },
+    );
+    for (const message of messages) {
+      seq = message.seq + 1;
+      // Most commits need not be parsed.
+      if (
+        !Buffer.from(
+          message.data.buffer,
+          message.data.byteOffset,
+          message.data.byteLength,
+        ).includes(mark)
+      )
+        continue;
+      const { stored, ref } = openCommit(
+        message.data,
+        { subject: message.subject, sequence: message.seq },
+        null,
+      );
+      const deleted = stored.events.some(({ type }) => type === `${ref.kind}.deleted`);
+      if (deleted) yield { ref, at: stored.at, sequence: message.seq };
+    }
+    if (!more || messages.length === 0) return;
   }
 }

@@ -34,6 +34,10 @@ export interface NatsServerOptions {
   readonly sync?: "always" | "default";
 }
 
+/** Where the server of a data folder keeps a stream. */
+export const storeOf = (folder: string, stream: string): string =>
+  join(folder, "nats", "jetstream", "jetstream", "$G", "streams", stream);
+
 const ready_ms = 30_000;
 /** Recovery of a large store can take long; it is ended hard only past this. */
 const stop_ms = 5_000;
