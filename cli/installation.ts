@@ -13,6 +13,7 @@ import { startNatsServer } from "../streams/server.ts";
 import { openVault, type Vault } from "../streams/vault.ts";
 import { CliError, type Config } from "./config.ts";
 import { type DataFolder, endOrphans, openDataFolder, readText } from "./data-folder.ts";
+import { lookAtStart } from "./head-file.ts";
 import { liveOwner, type Owner } from "./folder-lock.ts";
 import { secretsOf } from "./services.ts";
 
@@ -28,7 +29,9 @@ export interface Installation {
 }
 
 const name = "colloquy command";
-const pathOf = (config: Config): string => resolve(config.get("COLLOQUY_DATA") ?? ".colloquy");
+/** The data folder that is meant, whether it is there or not. */
+export const pathOf = (config: Config): string =>
+  resolve(config.get("COLLOQUY_DATA") ?? ".colloquy");
 
 /** Throws `CliError` or `AppError` with one sentence; nothing is left running then. */
 export async function openInstallation(config: Config): Promise<Installation> {
@@ -83,7 +86,10 @@ async function ownStreams(path: string, ends: (() => Promise<void> | void)[]): P
   await hold(path, ends);
   const server = await startNatsServer({ folder: path, port: 0, log: () => undefined });
   ends.push(() => server.stop());
-  return connectStreams({ url: server.url, name });
+  const streams = await connectStreams({ url: server.url, name });
+  // The server tells once what it has dropped: to whoever starts it first.
+  await lookAtStart(streams, server.before);
+  return streams;
 }
 
 /** The URL of the folder's own database, started when nobody serves it. */

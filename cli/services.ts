@@ -6,9 +6,11 @@ import { join, resolve } from "node:path";
 import { type Database, connectDatabase } from "../projections/postgres.ts";
 import { startPglite } from "../projections/pglite-server.ts";
 import { limits } from "../schemas/limits.ts";
+import type { BeforeStart } from "../streams/audit/before-start.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { CliError, type Config } from "./config.ts";
+import { lookAtStart, refuseDamage } from "./head-file.ts";
 import { type DataFolder, endOrphans, folderSecret, openDataFolder } from "./data-folder.ts";
 
 export interface Services {
@@ -21,6 +23,8 @@ export interface Services {
   readonly masterKey: Uint8Array;
   readonly partitions: number;
   readonly replicas: 1 | 3;
+  /** Looks whether the embedded log is whole, when its server was started again in the meantime. */
+  lookAtLog(): Promise<void>;
   /** Resolves with a sentence when an embedded server has ended for good by itself. */
   readonly failed: Promise<string>;
   stop(): Promise<void>;
@@ -66,10 +70,21 @@ export async function openServices(config: Config, log: (line: string) => void):
       name: "colloquy",
     });
     ends.push(() => streams.close());
+    let looked: BeforeStart | null = null;
+    const lookAtLog = async (): Promise<void> => {
+      const before = natsStarted.value?.before ?? null;
+      if (before === null || before === looked) return;
+      await lookAtStart(streams, before);
+      looked = before;
+    };
+    if (embedded.nats) {
+      await lookAtLog();
+      refuseDamage(path);
+    }
     const database = await connectDatabase(databaseUrl ?? pgliteStarted.value?.url ?? "");
     ends.push(() => database.close());
     return {
-      ...{ folder, embedded, streams, database, failed, stop },
+      ...{ folder, embedded, streams, database, failed, lookAtLog, stop },
       ...secrets,
       partitions: embedded.nats ? limits.partitions_embedded : limits.partitions,
       replicas: streams.nc.info?.cluster === undefined ? 1 : 3,

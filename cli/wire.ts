@@ -13,10 +13,12 @@ import { logSource } from "../projections/log-source.ts";
 import { projectors } from "../projections/projectors/all.ts";
 import { openQueries } from "../projections/queries/queries.ts";
 import { type Runner, startRunner } from "../projections/runner.ts";
+import { checkpointWitnesses } from "../projections/witnesses.ts";
 import { systemClock, systemIds } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
 import { startAnchoring } from "../streams/anchoring.ts";
+import { snapshotWitnesses } from "../streams/audit/witnesses.ts";
 import { openAsking } from "../streams/asking.ts";
 import { commandPublisher } from "../streams/commands.ts";
 import { ensureConsumers } from "../streams/consumers.ts";
@@ -37,7 +39,7 @@ import { openVault } from "../streams/vault.ts";
 import { joinWorkers } from "../streams/workers.ts";
 import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
-import { checkHead, keepHead } from "./head-file.ts";
+import { checkHead, checkWitnesses, keepHead } from "./head-file.ts";
 import { keptLook, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
 import { webAssets } from "./web-assets.ts";
@@ -84,8 +86,13 @@ export async function startSystem(
     const log = openLog(streams, vault);
     if (folder !== null && embedded.nats) {
       await checkHead(folder.path, log);
-      ends.push(keepHead(folder.path, log, clock));
+      ends.push(keepHead(folder.path, log, clock, services.lookAtLog));
     }
+    const remembered = [
+      ...(await snapshotWitnesses(streams, snapshots_looked_at)),
+      ...(await checkpointWitnesses(database)),
+    ];
+    await checkWitnesses(log, remembered, embedded.nats ? (folder?.path ?? null) : null);
     const models = createModels({ openai: openAiOf(config), clock });
     ends.push(() => models.close());
     const listed = models.listed();
@@ -202,6 +209,8 @@ export async function startSystem(
   }
 }
 
+/** The newest of the snapshots: what they have not seen, the others have not either, as a rule. */
+const snapshots_looked_at = 64;
 /** What is kept of `limits.drain_ms` for the sockets' farewell. */
 const gateway_ms = 1_000;
 const look_ms = 25;

@@ -11,12 +11,15 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { AppError } from "../schemas/errors.ts";
 import { limits } from "../schemas/limits.ts";
+import { type BeforeStart, keepBeforeStart } from "./audit/before-start.ts";
 
 export interface NatsServer {
   readonly url: string;
   readonly port: number;
   /** Of the process that runs now: another after a restart. */
   readonly pid: number;
+  /** Its log's files as they lay before it opened them, the last time that it was started. */
+  readonly before: BeforeStart;
   /** Resolves when it has ended for good: after `stop`, or when it does not stay up. */
   readonly exited: Promise<void>;
   /** SIGTERM, and waits until it is gone; safe to call twice. */
@@ -55,6 +58,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   mkdirSync(home, { recursive: true });
   const launch = (port: number): Promise<Run> => run(program, home, settings(port, sync), log);
 
+  let before = keepBeforeStart(home);
   let current = await launch(options.port);
   const { port } = current;
   writeFileSync(join(home, "port"), `${port}\n`);
@@ -83,6 +87,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
         restarts += 1;
         log(`nats-server ended by itself (${how}); starting it again in ${ms} ms`);
         await pause(ms);
+        if (!stopping) before = keepBeforeStart(home);
         const next = stopping ? null : await launch(port).catch((error: Error) => error);
         if (next instanceof Error) log(next.message);
         else if (next !== null) {
@@ -102,6 +107,9 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsS
   return {
     url: `nats://127.0.0.1:${port}`,
     port,
+    get before() {
+      return before;
+    },
     get pid() {
       return current.child.pid ?? 0;
     },

@@ -187,9 +187,11 @@ test("a log that came back shorter or different is refused with what to restore"
     remember(`1 ${hash}\n`);
     await checkHead(folder, system.log);
     remember(`2 ${hash}\n`);
-    await expect(checkHead(folder, system.log)).rejects.toThrow(/ends at 1, but it had reached 2/);
+    await expect(checkHead(folder, system.log)).rejects.toThrow(
+      /seen a commit at 2, but the log ends at 1/,
+    );
     remember(`1 ${"0".repeat(64)}\n`);
-    await expect(checkHead(folder, system.log)).rejects.toThrow(/another event at 1/);
+    await expect(checkHead(folder, system.log)).rejects.toThrow(/another commit at 1/);
     expect(existsSync(join(folder, "head"))).toBe(true);
   } finally {
     await system.stop();
