@@ -18,6 +18,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   audit: async () => (await import("./audit.ts")).audit,
   deadletters: async () => (await import("./dead-letters.ts")).deadletters,
   anchors: async () => (await import("./anchors.ts")).anchors,
+  events: async () => (await import("./events.ts")).events,
   help: () =>
     Promise.resolve({
       summary: "shows this, or what one command takes",

@@ -57,6 +57,22 @@ export function eventSubject(ref: ActorRef): string {
   assertRef(ref);
   return `evt.${ref.tenant}.${ref.kind}.${ref.id}`;
 }
+/** A part of the log by its actors; what is absent is not asked for. */
+export interface EventScope {
+  readonly tenant?: string | undefined;
+  readonly kind?: string | undefined;
+  readonly id?: string | undefined;
+}
+/** The filter of such a part; null when it is all of it. Throws `TypeError` for what is no part of a subject. */
+export function eventFilter({ tenant, kind, id }: EventScope): string | null {
+  const fits =
+    (tenant === undefined || isTenant(tenant)) &&
+    (kind === undefined || isKind(kind)) &&
+    (id === undefined || isUuid(id));
+  if (!fits) throw new TypeError("not actors that a filter can name");
+  const whole = tenant === undefined && kind === undefined && id === undefined;
+  return whole ? null : `evt.${tenant ?? "*"}.${kind ?? "*"}.${id ?? "*"}`;
+}
 /** `live.…`: the same commits once they are stored; what gateways follow. */
 export function liveSubject(ref: ActorRef): string {
   assertRef(ref);
