@@ -6,7 +6,7 @@ import { type Report, startRunner } from "../projections/runner.ts";
 import { systemClock } from "../schemas/ids.ts";
 import type { Streams } from "../streams/connection.ts";
 import type { Log } from "../streams/log.ts";
-import { readCommits } from "../streams/reader.ts";
+import { readBatches } from "../streams/reader.ts";
 import type { Vault } from "../streams/vault.ts";
 
 /** Resolves when every projector has seen the end of the log as it is at the call. */
@@ -26,7 +26,7 @@ export async function buildReadModels(
   let done = (): void => undefined;
   const built = new Promise<void>((resolve) => (done = resolve));
   const runner = startRunner({
-    source: logSource(log, (reading) => readCommits(streams, vault, reading)),
+    source: logSource(log, (reading) => readBatches(streams, vault, reading)),
     // Nobody else is there to run them.
     leases: { held: () => true, changes: () => () => undefined },
     announce(name, sequence) {

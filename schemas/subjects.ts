@@ -63,23 +63,22 @@ export interface EventScope {
   readonly kind?: string | undefined;
   readonly id?: string | undefined;
 }
-/** The filter of such a part; null when it is all of it. Throws `TypeError` for what is no part of a subject. */
-export function eventFilter({ tenant, kind, id }: EventScope): string | null {
+/** The filter of such a part. Throws `TypeError` for what is no part of a subject. */
+export function eventFilter({ tenant, kind, id }: EventScope = {}): string {
   const fits =
     (tenant === undefined || isTenant(tenant)) &&
     (kind === undefined || isKind(kind)) &&
     (id === undefined || isUuid(id));
   if (!fits) throw new TypeError("not actors that a filter can name");
-  const whole = tenant === undefined && kind === undefined && id === undefined;
-  return whole ? null : `evt.${tenant ?? "*"}.${kind ?? "*"}.${id ?? "*"}`;
+  return `evt.${tenant ?? "*"}.${kind ?? "*"}.${id ?? "*"}`;
 }
+/** The commits of all actors. */
+export const all_events = eventFilter();
 /** `live.…`: the same commits once they are stored; what gateways follow. */
 export function liveSubject(ref: ActorRef): string {
   assertRef(ref);
   return `live.${ref.tenant}.${ref.kind}.${ref.id}`;
 }
-/** The commits of all actors. */
-export const all_events = "evt.*.*.*";
 export const liveTenantSubject = (tenant: string): string => {
   if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
   return `live.${tenant}.>`;
@@ -93,12 +92,6 @@ export function parseEventSubject(subject: string): ActorRef | null {
   return refOf(tenant, kind, id);
 }
 
-/** The commits of a tenant, or of all. */
-export function eventFilter(tenant: string | null): string {
-  if (tenant === null) return "evt.>";
-  if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
-  return `evt.${tenant}.>`;
-}
 /** The commits of all workspaces. */
 export const workspaceFilter = "evt.*.workspace.*";
 

@@ -164,7 +164,7 @@ async function changedBehind(
 ): Promise<{ readonly changed: ReadonlyMap<string, Changes>; readonly until: number }> {
   const changed = new Map<string, Changes>();
   let chains = 0;
-  const range = { after, until: end, filter: eventFilter(tenant), signal };
+  const range = { after, until: end, filter: eventFilter({ tenant: tenant ?? undefined }), signal };
   for await (const stored of readStored(streams, range)) {
     const commit = chainCommit(stored);
     if (commit === null) continue;

@@ -161,7 +161,11 @@ async function hashAll(
 ): Promise<void> {
   const range = { after: check.after(), until: check.until() };
   let left = progress_commits;
-  for await (const stored of readStored(streams, { ...range, filter: eventFilter(only), signal })) {
+  for await (const stored of readStored(streams, {
+    ...range,
+    filter: eventFilter({ tenant: only ?? undefined }),
+    signal,
+  })) {
     const commit = chainCommit(stored);
     const closing = commit === null ? null : check.see(commit);
     if (closing !== null) await closing;

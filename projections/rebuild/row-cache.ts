@@ -180,7 +180,14 @@ export function createRowCache(database: Database, generations: readonly Generat
         target.slot = slotOf(actor, target, revision);
       }
       for (const [index, event] of events.entries()) {
-        const place: Place = { ref, revision: revision + index, last, at, first: index === 0 };
+        const place: Place = {
+          ref,
+          revision: revision + index,
+          last,
+          at,
+          first: index === 0,
+          commit,
+        };
         for (const target of concerned) target.sheet.fold(target, event, place);
       }
       const chars = weigh(commit);

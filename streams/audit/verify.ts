@@ -8,7 +8,7 @@
  */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { eventFilter, type EventScope } from "../../schemas/subjects.ts";
+import { all_events, eventFilter, type EventScope } from "../../schemas/subjects.ts";
 import type { Streams } from "../connection.ts";
 import { type Joined, join } from "./chains.ts";
 import { type Finding, findingsOf, logState, missing } from "./state.ts";
@@ -47,7 +47,8 @@ const threads_max = 8;
 export async function verify(streams: Streams, options: VerifyOptions): Promise<Verified> {
   const { scope, witnesses } = options;
   const began_ms = performance.now();
-  const filter = eventFilter(scope);
+  const part = eventFilter(scope);
+  const filter = part === all_events ? null : part;
   // Counted before the end is known, so that what is appended meanwhile is not missed.
   const counted = filter === null ? 0 : await countOf(streams, filter);
   const state = await logState(streams);

@@ -1,7 +1,7 @@
 /** Anchors on a real server: made, made again after anything, and checked against another history. */
 import { hash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { eventFilter } from "../../schemas/subjects.ts";
+import { all_events } from "../../schemas/subjects.ts";
 import { type Anchor, lastAnchor, readAnchors } from "../../streams/anchors.ts";
 import { openRounds, type RoundParts } from "../../streams/anchor-rounds.ts";
 import { merkleTree } from "../../streams/merkle.ts";
@@ -209,7 +209,7 @@ describe("on a log", () => {
     /** Copies the log byte by byte; `change` may make other bytes of a message, or none. */
     const copy = async (change: (bytes: Buffer, subject: string) => Buffer | null) => {
       const until = await system.log.lastSequence();
-      const range = { after: 0, until, filter: eventFilter(null) };
+      const range = { after: 0, until, filter: all_events };
       for await (const { subject, data } of readStored(system.streams, range)) {
         const bytes = change(Buffer.from(data), subject);
         if (bytes !== null) await forged.streams.js.publish(subject, bytes);
