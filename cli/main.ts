@@ -14,6 +14,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   token: async () => (await import("./token.ts")).token,
   config: async () => (await import("./show-config.ts")).showConfig,
   doctor: async () => (await import("./doctor.ts")).doctor,
+  projections: async () => (await import("./projections.ts")).projections,
   conversation: async () => (await import("./conversation.ts")).conversation,
   audit: async () => (await import("./audit.ts")).audit,
   deadletters: async () => (await import("./dead-letters.ts")).deadletters,

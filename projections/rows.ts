@@ -11,7 +11,7 @@ import type { Sql } from "./postgres.ts";
 export const actorColumn = ({ key }: Table): string => (key[1] === "kind" ? key[2] : key[1]) ?? "";
 
 /** The SQL type of a column without its collation, for casts. */
-const bare = (type: string): string => type.replace(/ COLLATE .*$/, "");
+export const bare = (type: string): string => type.replace(/ COLLATE .*$/, "");
 
 const stamp = (column: string): string =>
   `to_char(t.${column} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS ${column}`;

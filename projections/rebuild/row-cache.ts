@@ -18,6 +18,8 @@ interface Entry {
   /** Whether the database has a row under its key. */
   stored: boolean;
   dirty: boolean;
+  /** Where it is to be forgotten once it is written, since nobody can ask for it; else null. */
+  readonly once: { readonly actor: Actor; readonly slot: Slot; readonly key: string } | null;
 }
 
 /** What is known of an actor's rows in one sheet. */
@@ -70,9 +72,12 @@ class Target implements Rows<Row> {
     const { entries } = this.slot;
     let entry = entries.get(part ?? "");
     if (entry === undefined) {
-      entry = { row, stored: false, dirty: false };
+      const { actor, slot, sheet } = this;
+      // Of a sheet with one row per actor, the fold can only ask for that one.
+      const once = actor !== null && sheet.part === null && part !== null;
+      entry = { row, stored: false, dirty: false, once: once ? { actor, slot, key: part } : null };
       entries.set(part ?? "", entry);
-      if (this.actor !== null) this.actor.rows += 1;
+      if (actor !== null) actor.rows += 1;
     } else entry.row = row;
     if (entry.dirty) return;
     entry.dirty = true;
@@ -146,7 +151,12 @@ export function createRowCache(database: Database, generations: readonly Generat
     for (const { ref, part: wish } of wanted) {
       const actor = actorOf(ref);
       const row = found.get(`${refKey(ref)} ${wish ?? ""}`) ?? null;
-      actor.slots[index]?.entries.set(wish ?? "", { row, stored: row !== null, dirty: false });
+      actor.slots[index]?.entries.set(wish ?? "", {
+        row,
+        stored: row !== null,
+        dirty: false,
+        once: null,
+      });
       actor.rows += 1;
       held.rows += 1;
     }
@@ -180,14 +190,8 @@ export function createRowCache(database: Database, generations: readonly Generat
         target.slot = slotOf(actor, target, revision);
       }
       for (const [index, event] of events.entries()) {
-        const place: Place = {
-          ref,
-          revision: revision + index,
-          last,
-          at,
-          first: index === 0,
-          commit,
-        };
+        const first = index === 0;
+        const place: Place = { ref, revision: revision + index, last, at, first, commit };
         for (const target of concerned) target.sheet.fold(target, event, place);
       }
       const chars = weigh(commit);
@@ -211,6 +215,11 @@ export function createRowCache(database: Database, generations: readonly Generat
           if (entry.row === null) continue;
           (entry.stored ? changed : fresh).push(entry.row);
           entry.stored = true;
+          if (entry.once === null) continue;
+          const { actor, slot, key } = entry.once;
+          slot.entries.delete(key);
+          actor.rows -= 1;
+          held.rows -= 1;
         }
         const { sheet } = target;
         taken

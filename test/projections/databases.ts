@@ -39,7 +39,7 @@ export const dialects = [
 /** Empties a database, so that a test begins anew without a new server. */
 export async function wipe(database: Database): Promise<void> {
   const schemas = await database.query(
-    `SELECT nspname FROM pg_namespace WHERE nspname ~ '^(p_|colloquy$|read$)'`,
+    `SELECT nspname FROM pg_namespace WHERE nspname ~ '^(p_|colloquy$|read$|read_until_)'`,
   );
   for (const { nspname } of schemas) await database.query(`DROP SCHEMA ${String(nspname)} CASCADE`);
 }
