@@ -3,10 +3,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Database } from "../../projections/postgres.ts";
 import { conversations } from "../../projections/projectors/conversations.ts";
 import { messages } from "../../projections/projectors/messages.ts";
-import { blanked, replay, stateAt } from "../../projections/queries/history.ts";
+import { blanked, replay, stateAt, unlessDeleted } from "../../projections/queries/history.ts";
 import { openQueries, type Queries } from "../../projections/queries/queries.ts";
 import { type Commit, lastRevision } from "../../schemas/commit.ts";
-import { event } from "../../schemas/events.ts";
+import { type DomainEvent, event } from "../../schemas/events.ts";
 import { ConversationState, type Message } from "../../schemas/http.ts";
 import { refKey } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -22,6 +22,15 @@ async function* line(commits: readonly Commit[]): AsyncGenerator<Commit> {
 const lines = (history: readonly Commit[]): Commit[][] => [
   ...Map.groupBy(history, ({ ref }) => refKey(ref)).values(),
 ];
+
+/** The longest line of a history up to its deletion. */
+function endless(history: readonly Commit[]): Commit[] {
+  const [commits = []] = lines(history).toSorted((one, other) => other.length - one.length);
+  const end = commits.findIndex(({ events }) =>
+    events.some(({ type }) => type === "conversation.deleted"),
+  );
+  return commits.slice(0, end === -1 ? commits.length : end);
+}
 
 describe.each(dialects)("the past on $name", ({ missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
@@ -108,34 +117,83 @@ describe("the past alone", () => {
   });
 
   test("I11: pages of long texts, which the fold forgets on its way, are those of the whole", async () => {
-    const long = "x".repeat(limits.history_chars_max / 8);
-    const [commits = []] = lines(randomHistory(113, 240, 1)).toSorted(
-      (a, b) => b.length - a.length,
+    const long = "x".repeat(limits.history_chars_max / 4);
+    for (const seed of [113, 139, 149, 151]) {
+      const large = endless(randomHistory(seed, 160, 1)).map((commit) => ({
+        ...commit,
+        events: commit.events.map((one) =>
+          one.type === "message.added" || one.type === "turn.completed"
+            ? event(one.type, { ...one.data, text: `${one.data.text} ${long}` })
+            : one,
+        ),
+      }));
+      const fold = replay();
+      for (const commit of large) fold.add(commit);
+      const revision = fold.conversation()?.revision ?? 0;
+      for (const limit of [1, 2, 7]) {
+        const seen: Message[] = [];
+        let cursor: string | null = null;
+        do {
+          const page = { revision, limit, ...(cursor === null ? {} : { cursor }) };
+          const state = await stateAt(line(large), page);
+          seen.push(...(state?.messages ?? []));
+          cursor = state?.next ?? null;
+        } while (cursor !== null);
+        expect(seen.length).toBeGreaterThan(10);
+        expect(seen).toEqual(fold.messages());
+      }
+    }
+  });
+
+  test("I11: the fold forgets no text that its page shows after answers that waited have moved", async () => {
+    const random = seeded(7);
+    const ref = { tenant: "acme", kind: "conversation", id: uuid(random) } as const;
+    const commits: Commit[] = [];
+    const add = (...events: DomainEvent[]): void => {
+      const last = commits.at(-1);
+      const revision = last === undefined ? 1 : lastRevision(last) + 1;
+      commits.push(place(ref, events, revision, commits.length + 1, "", random));
+    };
+    const said = (text: string): { user: string; event: DomainEvent } => {
+      const user = uuid(random);
+      const data = { message: user, parent: null, role: "user", text } as const;
+      return { user, event: event("message.added", data) };
+    };
+    const turns = [1, 2, 3].map(() => ({ turn: uuid(random), message: uuid(random) }));
+    const [one, two, three] = turns;
+    if (one === undefined || two === undefined || three === undefined) throw new Error("three");
+    /** A message that begins a turn which waits, or joins one that does. */
+    const asks = (turn: { turn: string; message: string }, text: string): void => {
+      const { user, event: added } = said(text);
+      add(added, event("turn.queued", { ...turn, user, model: null }));
+    };
+    const cancel = (turn: { turn: string; message: string }): void => {
+      const usage = { tokensIn: 0, tokensOut: 0, costUsd: "0.000000" };
+      const nothing = { attempt: 0, seq: 0, text: "", frames: { lengths: [], times: [] }, usage };
+      add(event("turn.cancelled", { ...turn, ...nothing, reason: "asked" }));
+    };
+    add(
+      event("conversation.started", {
+        ...{ origin: "chat", owner: "ann", model: null, overlap: "merge" },
+      }),
+      said("first").event,
     );
-    const deletion = commits.findIndex((c) =>
-      c.events.some((e) => e.type === "conversation.deleted"),
-    );
-    const large = commits.slice(0, deletion === -1 ? commits.length : deletion).map((commit) => ({
-      ...commit,
-      events: commit.events.map((one) =>
-        one.type === "message.added" || one.type === "turn.completed"
-          ? event(one.type, { ...one.data, text: `${one.data.text} ${long}` })
-          : one,
-      ),
-    }));
+    asks(one, "one");
+    asks(two, "two");
+    asks(three, "x".repeat(limits.history_chars_max + 1));
+    cancel(three);
+    asks(two, "joins two");
+    cancel(two);
+    asks(one, "joins one");
     const fold = replay();
-    for (const commit of large) fold.add(commit);
+    for (const commit of commits) fold.add(commit);
     const revision = fold.conversation()?.revision ?? 0;
-    const seen: Message[] = [];
-    let cursor: string | null = null;
-    do {
-      const page = { revision, limit: 3, ...(cursor === null ? {} : { cursor }) };
-      const state = await stateAt(line(large), page);
-      seen.push(...(state?.messages ?? []));
-      cursor = state?.next ?? null;
-    } while (cursor !== null);
-    expect(seen.length).toBeGreaterThan(30);
-    expect(seen).toEqual(fold.messages());
+    const state = await stateAt(line(commits), { revision, limit: 4 });
+    expect(state?.messages).toEqual(fold.messages().slice(0, 4));
+    expect(state?.messages.map(({ text }) => text.length)).toEqual([
+      ...[5, 3, 3],
+      limits.history_chars_max + 1,
+    ]);
   });
 
   test("of an erased conversation the facts stay and the content is blank, however it became so", async () => {
@@ -148,6 +206,21 @@ describe("the past alone", () => {
       const bare = (one: Message): object => ({ ...one, text: "", error: one.error?.code ?? null });
       expect(blank?.messages.map(bare)).toEqual(whole?.messages.map(bare));
     }
+  });
+
+  test("what a deleted conversation said is gone before its key is", async () => {
+    const gone = ({ events }: Commit): boolean =>
+      events.some(({ type }) => type === "conversation.deleted");
+    let deleted = 0;
+    for (const commits of lines(randomHistory(137, 300, 8))) {
+      const last = commits.at(-1);
+      if (last === undefined) throw new Error("a line is never empty");
+      deleted += gone(last) ? 1 : 0;
+      const read: Commit[] = [];
+      for await (const commit of unlessDeleted(line(commits), last)) read.push(commit);
+      expect(read).toEqual(gone(last) ? commits.map(erased) : commits);
+    }
+    expect(deleted).toBeGreaterThan(0);
   });
 
   test("a line that does not hang together is told, not guessed", async () => {
