@@ -104,7 +104,8 @@ const messageSheet: Sheet<MessageRow> = {
     switch (event.type) {
       case "message.added": {
         const { message, parent, role, text } = event.data;
-        rows.put(message, {
+        // Kept apart from answers: its sender chose the id, maybe that of a turn.
+        rows.put(`message ${message}`, {
           tenant: place.ref.tenant,
           conversation: place.ref.id,
           id: message,

@@ -79,6 +79,52 @@ describe.each(dialects)("the past on $name", ({ missing, start }) => {
       },
     );
 
+    test("I8: a message with the id of a turn is not taken for its answer, in any batch", async () => {
+      const random = seeded(11);
+      const ref = { tenant: "acme", kind: "conversation", id: uuid(random) } as const;
+      const [turn, message, first] = [uuid(random), uuid(random), uuid(random)];
+      const begun = { origin: "chat", owner: "ann", model: null, overlap: "queue" } as const;
+      const call = { attempt: 1, owner: "w", provider: "p", model: "m" } as const;
+      const said = (id: string) =>
+        event("message.added", { message: id, parent: null, role: "user", text: "hello" });
+      const queued = { turn: uuid(random), message: uuid(random), user: turn, model: null };
+      const usage = { tokensIn: 1, tokensOut: 1, costUsd: "0.000000" };
+      const ending = { turn, message, attempt: 1, seq: 0, text: "an answer", usage };
+      const frames = { lengths: [], times: [] };
+      const started = { turn, message, user: first, ...call };
+      const commits = [
+        place(
+          ref,
+          [event("conversation.started", begun), said(first), event("turn.started", started)],
+          ...([1, 1, "", random] as const),
+        ),
+        place(ref, [said(turn), event("turn.queued", queued)], 4, 2, "", random),
+        place(
+          ref,
+          [event("turn.completed", { ...ending, frames, finish: "stop" })],
+          ...([6, 3, "", random] as const),
+        ),
+      ];
+      const page = { tenant: "acme", conversation: ref.id, all: true, limit: 10 };
+      for (const size of [1, 2, 3]) {
+        await wipe(database);
+        for (let at = 0; at < commits.length; at += size) {
+          for (const lane of await openLanes(database, [messages])) {
+            await lane.apply(commits.slice(at, at + size));
+          }
+        }
+        const { items } = await queries.messages(page);
+        expect(items.map(({ role, text }) => [role, text])).toEqual([
+          ["user", "hello"],
+          ["assistant", "an answer"],
+          ["user", "hello"],
+          ["assistant", ""],
+        ]);
+        const state = await stateAt(line(commits), { revision: 6, limit: 10 });
+        expect(state?.messages).toEqual(items);
+      }
+    });
+
     test("a NUL is stored and replayed as the same character", async () => {
       await wipe(database);
       const random = seeded(3);
