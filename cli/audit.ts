@@ -2,7 +2,7 @@
  * `colloquy audit`: who did what when, newest first, as the read model says. It holds nothing that
  * anybody wrote; where it is behind the log or has parked an actor, that is said beside it.
  */
-import { type AuditFilter, listAudit } from "../projections/queries/audit.ts";
+import { type AuditFilter, listAudit, parkedActors } from "../projections/queries/audit.ts";
 import { type Database, sqlState } from "../projections/postgres.ts";
 import { type EventType, eventTypes } from "../schemas/events.ts";
 import type { AuditEntry } from "../schemas/http.ts";
@@ -58,7 +58,8 @@ async function run(given: Arguments): Promise<number> {
       for (const entry of entries) for (const line of linesOf(entry)) say(line);
       if (more) say("… and more; --limit shows it.");
     }
-    for (const doubt of await doubts(installation.streams, database, tenant)) complain(doubt);
+    for (const doubt of await doubts(installation.streams, database, tenant, filter))
+      complain(doubt);
     return 0;
   } finally {
     await installation.close();
@@ -91,7 +92,12 @@ async function read(
 }
 
 /** What the entries do not say: that newer ones are still to come, or missing. */
-async function doubts(streams: Streams, database: Database, tenant: string): Promise<string[]> {
+async function doubts(
+  streams: Streams,
+  database: Database,
+  tenant: string,
+  filter: AuditFilter,
+): Promise<string[]> {
   const said: string[] = [];
   const end = await lastSequence(streams);
   const [row] = await database.query("SELECT position FROM read.positions WHERE name = 'audit'");
@@ -99,12 +105,8 @@ async function doubts(streams: Streams, database: Database, tenant: string): Pro
   if (position < end) {
     said.push(`The audit has come to ${position} of ${end} commits; the newest are still missing.`);
   }
-  const parked = await database.query(
-    "SELECT kind, id::text FROM read.parked WHERE projector = 'audit' AND tenant = $1",
-    [tenant],
-  );
-  for (const { kind, id } of parked) {
-    said.push(`Of ${String(kind)} ${String(id)} later entries are missing: it is parked.`);
+  for (const { kind, id } of await parkedActors(database, { tenant, filter })) {
+    said.push(`Of ${kind} ${id} later entries are missing: it is parked.`);
   }
   return said;
 }

@@ -5,7 +5,7 @@
 import type { AuditFilter } from "../projections/queries/audit.ts";
 import { AppError } from "../schemas/errors.ts";
 import { eventTypes } from "../schemas/events.ts";
-import type { AuditEntry, Page } from "../schemas/http.ts";
+import type { AuditList } from "../schemas/http.ts";
 import { isUuid, kinds } from "../schemas/ids.ts";
 import { timeOf } from "../schemas/times.ts";
 import { type Call, limitOf, oneOf, read } from "./call.ts";
@@ -16,7 +16,7 @@ const trace = (text: string): string | null => (/^[0-9a-f]{32}$/.test(text) ? te
 const time = "a day or a time with its zone, like 2026-11-21T05:00:00Z";
 
 /** Throws `forbidden`, `bad_request`, `bad_cursor`, `stale`. */
-export async function listAudit({ who, query, service, min_seq }: Call): Promise<Page<AuditEntry>> {
+export async function listAudit({ who, query, service, min_seq }: Call): Promise<AuditList> {
   if (who.role === "member") throw new AppError("forbidden");
   const cursor = query.get("cursor");
   const filter: AuditFilter = {

@@ -10,6 +10,7 @@ import { AppError } from "../schemas/errors.ts";
 import { contentFields } from "../schemas/events.ts";
 import type { ConversationState, LoggedEvent, Page } from "../schemas/http.ts";
 import type { ActorRef } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
 import { BrokenChain } from "../streams/faults.ts";
 import { type Call, limitOf, type Shown } from "./call.ts";
 import { conversationRef } from "./service.ts";
@@ -26,7 +27,7 @@ const isPlace = (place: readonly unknown[]): place is Place => {
   return numbers && hashed && more.length === 0 && Number(given) >= Number(revision);
 };
 
-/** `GET …/events`. Throws `not_found`, `bad_cursor`, `bad_request`. */
+/** `GET …/events`; a page of very long texts ends early. Throws `not_found`, `bad_cursor`, `bad_request`. */
 export async function listEvents(call: Call, id: string): Promise<Shown<Page<LoggedEvent>>> {
   const ref = conversationRef(call.who, id);
   const size = pageSize(limitOf(call.query));
@@ -37,6 +38,7 @@ export async function listEvents(call: Call, id: string): Promise<Shown<Page<Log
   const [given = 0, revision = 0, sequence = 0, hash = empty_head.hash] = from ?? [];
   const items: LoggedEvent[] = [];
   let shown = 0;
+  let chars = 0;
   /** In front of the commit that the next page begins in. */
   let head: Head = { revision, sequence, hash };
   try {
@@ -44,7 +46,8 @@ export async function listEvents(call: Call, id: string): Promise<Shown<Page<Log
       for (const one of eventsOf(commit)) {
         if (one.revision <= given) continue;
         const end = items.at(-1);
-        if (items.length === size && end !== undefined) {
+        const full = items.length === size || chars > limits.history_chars_max;
+        if (full && end !== undefined) {
           const next = writeCursor("events", [
             end.revision,
             head.revision,
@@ -55,6 +58,7 @@ export async function listEvents(call: Call, id: string): Promise<Shown<Page<Log
         }
         items.push(one);
         shown = commit.sequence;
+        if (typeof one.data["text"] === "string") chars += one.data["text"].length;
       }
       head = headOf(commit);
     }

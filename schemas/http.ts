@@ -118,6 +118,12 @@ export const AuditEntry = Type.Object({
 });
 export type AuditEntry = Static<typeof AuditEntry>;
 
+/** `GET /api/v1/audit`. */
+export interface AuditList extends Page<AuditEntry> {
+  /** Actors whose later entries are missing, since the read model cannot go on with them. */
+  readonly parked: readonly { readonly kind: Kind; readonly id: string }[];
+}
+
 /** 202 of `POST …/messages` and of every other command. */
 export const Accepted = Type.Object({
   /** Null for a `cancel` that found nothing to end. */

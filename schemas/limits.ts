@@ -141,7 +141,7 @@ export const limits = {
   /** Conversations that a gateway folds from the log at once (`GET …/at`), of all and of one tenant. */
   histories_folded_max: 16,
   histories_folded_per_tenant_max: 4,
-  /** Text that such a fold gathers before it forgets what its page will not show. */
+  /** Text that such a fold gathers before it forgets what its page will not show; that of one page of events. */
   history_chars_max: 4_000_000,
 
   /** Projections: one transaction holds at most this many commits, gathered for at most this long. */

@@ -1,9 +1,10 @@
 /**
  * The audit, newest first. The order is by time, then by place in the log, since two workers' clocks
- * may differ by moments. Every filter but the kind has an index that begins with the tenant.
+ * may differ by moments. Every filter but those by
+ * kind has an index that begins with the tenant.
  */
 import type { EventType } from "../../schemas/events.ts";
-import type { AuditEntry, Page } from "../../schemas/http.ts";
+import type { AuditEntry, AuditList, Page } from "../../schemas/http.ts";
 import type { By, Kind } from "../../schemas/ids.ts";
 import type { Sql, SqlRow, SqlValue } from "../postgres.ts";
 import { everyday } from "../projectors/audit.ts";
@@ -54,6 +55,25 @@ const isPlace = (place: readonly unknown[]): place is [string, number] =>
   !Number.isNaN(Date.parse(place[0])) &&
   Number.isSafeInteger(place[1]) &&
   Number(place[1]) >= 1;
+
+/** More of them need no list but an operator. */
+const parked_max = 100;
+
+/** The actors of the page's tenant, or the one it asks for, whose later entries are missing. */
+export async function parkedActors(
+  sql: Sql,
+  { tenant, filter }: Pick<AuditPage, "tenant" | "filter">,
+): Promise<AuditList["parked"]> {
+  const rows = await sql.query(
+    `SELECT kind, id::text FROM read.parked
+     WHERE projector = 'audit' AND tenant = $1
+       AND ($2::text IS NULL OR kind = $2) AND ($3::uuid IS NULL OR id = $3::uuid)
+     ORDER BY kind, parked.id LIMIT ${parked_max}`,
+    [tenant, filter.kind, filter.actor],
+  );
+  // The columns hold what a runner wrote: the parts of an ActorRef.
+  return rows as AuditList["parked"];
+}
 
 export async function listAudit(sql: Sql, page: AuditPage): Promise<Page<AuditEntry>> {
   const size = pageSize(page.limit);

@@ -3,10 +3,10 @@
  * schema `read` (I9, I10). An actor that a projector has parked is never shown as it was: `stale`.
  */
 import { AppError } from "../../schemas/errors.ts";
-import type { AuditEntry, Conversation, Message, Page } from "../../schemas/http.ts";
-import { isTenant, isUuid, type Kind, kinds } from "../../schemas/ids.ts";
+import type { AuditList, Conversation, Message, Page } from "../../schemas/http.ts";
+import { isTenant, isUuid } from "../../schemas/ids.ts";
 import type { Database } from "../postgres.ts";
-import { type AuditPage, listAudit } from "./audit.ts";
+import { type AuditPage, listAudit, parkedActors } from "./audit.ts";
 import { type ConversationPage, listConversations, oneConversation } from "./conversations.ts";
 import { type FollowPositions, watchFreshness } from "./freshness.ts";
 import { listMessages, type MessagePage } from "./messages.ts";
@@ -23,8 +23,8 @@ export interface Queries {
   conversation(tenant: string, id: string, minSeq?: number): Promise<Conversation | null>;
   /** Oldest first; `all: false` is the path to the head. */
   messages(page: MessagePage & Fresh): Promise<Page<Message>>;
-  /** Newest first. Throws `bad_cursor`, and `stale` for an actor whose later entries are missing. */
-  audit(page: AuditPage & Fresh): Promise<Page<AuditEntry>>;
+  /** Newest first, and the parked actors whose later entries are missing. Throws `bad_cursor`, `stale`. */
+  audit(page: AuditPage & Fresh): Promise<AuditList>;
   /** Projector → EVENTS sequence that it has reached. */
   positions(): Promise<Readonly<Record<string, number>>>;
   /** Ends the following of positions. */
@@ -35,16 +35,11 @@ export interface Queries {
 export function openQueries(database: Database, follow: FollowPositions): Queries {
   const freshness = watchFreshness(database, follow);
 
-  const notParked = async (
-    projector: string,
-    tenant: string,
-    id: string,
-    kind: Kind = "conversation",
-  ): Promise<void> => {
+  const notParked = async (projector: string, tenant: string, id: string): Promise<void> => {
     const parked = await database.query(
       `SELECT 1 FROM read.parked
-       WHERE tenant = $1 AND kind = $4 AND id = $2 AND projector = $3`,
-      [tenant, id, projector, kind],
+       WHERE tenant = $1 AND kind = 'conversation' AND id = $2 AND projector = $3`,
+      [tenant, id, projector],
     );
     if (parked.length > 0) throw new AppError("stale", "The read model of it is parked.");
   };
@@ -67,13 +62,12 @@ export function openQueries(database: Database, follow: FollowPositions): Querie
       return listMessages(database, page);
     },
     async audit(page) {
-      if (!isTenant(page.tenant)) return { items: [], next: null };
       await freshness.reached(["audit"], page.minSeq);
-      const { actor, kind } = page.filter;
-      for (const one of actor === null ? [] : kind === null ? kinds : [kind]) {
-        await notParked("audit", page.tenant, actor ?? "", one);
-      }
-      return listAudit(database, page);
+      const [list, parked] = await Promise.all([
+        listAudit(database, page),
+        parkedActors(database, page),
+      ]);
+      return { ...list, parked };
     },
     positions: freshness.positions,
     stop: freshness.stop,

@@ -2,8 +2,10 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { Turnstile } from "../../gateway/turnstile.ts";
 import { type Commit, empty_head } from "../../schemas/commit.ts";
-import type { AuditEntry, ConversationState, LoggedEvent } from "../../schemas/http.ts";
+import { event } from "../../schemas/events.ts";
+import type { AuditEntry, ConversationState, LoggedEvent, Page } from "../../schemas/http.ts";
 import { systemIds } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
 import type { Log } from "../../streams/log.ts";
 import { type Running, startRunning } from "./running.ts";
 
@@ -190,6 +192,78 @@ describe("the past over HTTP", () => {
   });
 });
 
+describe("a long past over HTTP", () => {
+  /** A gateway that reads a log in which every answer is as long as the longest. */
+  const fat = (text: string) =>
+    running.another({
+      log: {
+        ...log,
+        async *read(ref, after) {
+          for await (const commit of log.read(ref, after)) {
+            const events = commit.events.map((one) =>
+              one.type === "turn.completed" ? event(one.type, { ...one.data, text }) : one,
+            );
+            yield { ...commit, events };
+          }
+        },
+      },
+    });
+
+  test("I11: a page of events ends early when its texts are long, and the next goes on", async () => {
+    const user = "long";
+    const id = await talked(user);
+    const at = await fat("x".repeat(limits.history_chars_max + 1));
+    const authorization = `Bearer ${await running.token(user)}`;
+    const sizes: number[] = [];
+    let next: string | null = "";
+    while (next !== null) {
+      const cursor: string = next === "" ? "" : `&cursor=${next}`;
+      const response = await fetch(`${at.url}${api}/${id}/events?limit=200${cursor}`, {
+        headers: { authorization },
+      });
+      const page = (await response.json()) as Page<LoggedEvent>; // as PROTOCOL.md
+      sizes.push(page.items.length);
+      ({ next } = page);
+    }
+    const whole = await pages(`${api}/${id}/events?limit=200`, user);
+    // Two answers, each the end of its page; the second has something behind it, or nothing.
+    expect(sizes.length).toBeGreaterThanOrEqual(2);
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(whole.length);
+  });
+
+  test("I10: I11: so many folds at once, of one tenant fewer; more is told to try again", async () => {
+    const [id, theirs] = [await talked("many"), await talked("many", "beta")];
+    const opened = Promise.withResolvers<void>();
+    let entered = 0;
+    const all = Promise.withResolvers<void>();
+    const at = await running.another({
+      log: {
+        ...log,
+        async *read(ref, after) {
+          entered += 1;
+          if (entered === limits.histories_folded_per_tenant_max) all.resolve();
+          await opened.promise;
+          yield* log.read(ref, after);
+        },
+      },
+    });
+    const ask = async (of: string, tenant: string): Promise<number> => {
+      const authorization = `Bearer ${await running.token("many", tenant)}`;
+      const response = await fetch(`${at.url}${api}/${of}/at/1`, { headers: { authorization } });
+      return response.status;
+    };
+    const waiting = Array.from({ length: limits.histories_folded_per_tenant_max }, () =>
+      ask(id, "acme"),
+    );
+    await all.promise;
+    expect(await ask(id, "acme")).toBe(503);
+    const other = ask(theirs, "beta");
+    opened.resolve();
+    expect(new Set(await Promise.all([...waiting, other]))).toEqual(new Set([200]));
+    expect(await ask(id, "acme")).toBe(200);
+  });
+});
+
 describe("the audit over HTTP", () => {
   const audit = "/api/v1/audit";
 
@@ -256,7 +330,7 @@ describe("the audit over HTTP", () => {
       "boss",
       admin,
     );
-    expect(none.body).toEqual({ items: [], next: null });
+    expect(none.body).toEqual({ items: [], next: null, parked: [] });
   });
 });
 
