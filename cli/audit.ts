@@ -9,12 +9,11 @@ import type { AuditEntry } from "../schemas/http.ts";
 import { type By, isTenant, isUuid, type Kind, kinds } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { timeOf } from "../schemas/times.ts";
-import type { Streams } from "../streams/connection.ts";
 import { lastSequence } from "../streams/log.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
 import { CliError, exit_usage, readConfig } from "./config.ts";
-import { openInstallation } from "./installation.ts";
+import { type Installation, openInstallation } from "./installation.ts";
 import { nearest } from "./nearest.ts";
 import { complain, printable, say } from "./terminal.ts";
 
@@ -58,8 +57,7 @@ async function run(given: Arguments): Promise<number> {
       for (const entry of entries) for (const line of linesOf(entry)) say(line);
       if (more) say("… and more; --limit shows it.");
     }
-    for (const doubt of await doubts(installation.streams, database, tenant, filter))
-      complain(doubt);
+    for (const doubt of await doubts(installation, database, tenant, filter)) complain(doubt);
     return 0;
   } finally {
     await installation.close();
@@ -93,7 +91,7 @@ async function read(
 
 /** What the entries do not say: that newer ones are still to come, or missing. */
 async function doubts(
-  streams: Streams,
+  { streams, served }: Installation,
   database: Database,
   tenant: string,
   filter: AuditFilter,
@@ -103,7 +101,8 @@ async function doubts(
   const [row] = await database.query("SELECT position FROM read.positions WHERE name = 'audit'");
   const position = Number(row?.["position"] ?? 0);
   if (position < end) {
-    said.push(`The audit has come to ${position} of ${end} commits; the newest are still missing.`);
+    const then = served ? "the rest is on its way" : "`colloquy serve` brings the rest";
+    said.push(`The audit has come to ${position} of ${end} commits; ${then}.`);
   }
   for (const { kind, id } of await parkedActors(database, { tenant, filter })) {
     said.push(`Of ${kind} ${id} later entries are missing: it is parked.`);

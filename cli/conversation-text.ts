@@ -77,6 +77,8 @@ function textLines(was: string, is: string): string[] {
   const rest = Math.min(before.length, after.length) - start;
   while (same < rest && before.at(-1 - same) === after.at(-1 - same)) same += 1;
   const marked = (mark: string, lines: readonly string[]): string[] =>
-    lines.slice(start, lines.length - same).map((line) => `    ${mark} ${printable(line)}`);
+    lines
+      .slice(start, lines.length - same)
+      .map((line) => `    ${mark} ${printable(line)}`.trimEnd());
   return [...marked("-", before), ...marked("+", after)];
 }

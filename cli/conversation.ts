@@ -21,12 +21,12 @@ export const conversation: Command = {
   summary: "a conversation as it is and as it was",
   deeds: {
     show: {
-      summary: "shows one from the log, or with --diff <from> <to> what changed in it",
+      summary: "shows one as the log has it, or what changed between two moments of it",
       words: "<id>",
       words_max: 2,
       flags: {
         at: "<revision or time> as it was then: 7, or 2026-11-21T05:00:00Z",
-        diff: "<from> the first of two such moments; the second stands behind it",
+        diff: "<from> what changed from there to a second moment: show <id> --diff 3 9",
         tenant: "<slug> whose; COLLOQUY_TENANT when absent",
         json: "for programs",
         ...data_flag,
