@@ -159,4 +159,12 @@ export const bugs: readonly Bug[] = [
     find: "ended = failed;",
     replace: "call = null;",
   },
+  {
+    name: "a workspace that forgets the commands it has taken",
+    from: 1_000_001,
+    breaks: /I1|I2/,
+    file: "actors/workspace/kind.ts",
+    find: "commands_max: limits.workspace_commands_max,",
+    replace: "commands_max: 0,",
+  },
 ];

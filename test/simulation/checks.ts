@@ -1,18 +1,11 @@
 /** What must hold at the end of every run, whatever happened in it: I1 to I5, I7 and I12. */
-import { createActor, transition } from "xstate";
-import { decide } from "../../actors/conversation/decide.ts";
-import type { DecisionContext } from "../../actors/conversation/decision.ts";
-import { conversationMachine } from "../../actors/conversation/machine.ts";
-import type { ConversationEvent } from "../../actors/conversation/state.ts";
-import { isWorkspaceCommand } from "../../schemas/commands.ts";
 import { type Commit, zero_hash } from "../../schemas/commit.ts";
 import { isEnding } from "../../schemas/events.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import { type Law, lawOf, type Standing } from "./laws.ts";
 import type { Message } from "./queue.ts";
-import type { Answered, World } from "./world.ts";
-
-type State = ReturnType<typeof fold>[number];
+import type { World } from "./world.ts";
 
 /** `calm`: nothing went wrong in the world, so nothing may be done twice. */
 export function violationsOf(world: World, calm: boolean): string[] {
@@ -22,22 +15,22 @@ export function violationsOf(world: World, calm: boolean): string[] {
   const note = (holds: boolean, what: string): void => {
     if (!holds) found.push(what);
   };
-  const folded = new Map<string, readonly State[]>();
+  const laws = new Map<string, Law>();
   for (const ref of stored.refs()) {
     const commits = stored.commits(ref);
-    const states = fold(commits, ref);
-    folded.set(refKey(ref), states);
+    const law = lawOf(ref, commits);
+    laws.set(refKey(ref), law);
     checkLine(commits, note);
     const again = commits.some(({ events }) =>
       events.some(({ type, data }) => type === "turn.restarted" && !neverRan(events, data.attempt)),
     );
     note(!calm || !again, "I7: a turn was restarted without need");
-    checkTurns(world, ref, commits, states, note);
-    checkSnapshots(world, ref, commits, states, note);
+    checkTurns(world, ref, commits, law, note);
+    checkSnapshots(world, ref, commits, law, note);
   }
   for (const message of messages) {
     const { ref } = message;
-    checkMessage(world, message, folded.get(refKey(ref)) ?? fold([], ref), note);
+    checkMessage(world, message, (laws.get(refKey(ref)) ?? lawOf(ref, [])).standings, note);
   }
   return found;
 }
@@ -46,20 +39,6 @@ export function violationsOf(world: World, calm: boolean): string[] {
 const expected = /(could not be erased yet|an actor waits): AppError: simulated$/;
 
 type Note = (holds: boolean, what: string) => void;
-
-/** The state before the first commit and behind each. */
-function fold(commits: readonly Commit[], ref: ActorRef) {
-  const live = createActor(conversationMachine, { input: { ref } }).start();
-  const states = [live.getSnapshot()];
-  for (const { events, sequence, command, at } of commits) {
-    for (const { type, data } of events) {
-      // The pair of type and data is that of the event.
-      live.send({ type, data, sequence, command, at } as ConversationEvent);
-    }
-    states.push(live.getSnapshot());
-  }
-  return states;
-}
 
 function checkLine(commits: readonly Commit[], note: Note): void {
   const made = commits.map(({ command }) => command);
@@ -85,12 +64,12 @@ function checkTurns(
   { stored, calls }: World,
   ref: ActorRef,
   commits: readonly Commit[],
-  states: readonly State[],
+  { end }: Law,
   note: Note,
 ): void {
-  const end = states.at(-1);
-  note(end?.context.running === null, "I7: a turn is left running");
-  note(end?.context.queue.length === 0, "I7: a turn is left waiting");
+  if (end === null) return;
+  note(end.running === null, "I7: a turn is left running");
+  note(end.queue.length === 0, "I7: a turn is left waiting");
   const begun = new Set<string>();
   const ended = new Map<string, number>();
   const owners = new Map<string, string>();
@@ -142,7 +121,7 @@ function checkSnapshots(
   { stored }: World,
   ref: ActorRef,
   commits: readonly Commit[],
-  states: readonly State[],
+  { standings, other }: Law,
   note: Note,
 ): void {
   for (const { ref: whose, snapshot } of stored.snapshots) {
@@ -151,7 +130,7 @@ function checkSnapshots(
     note(at >= 0, "I4: a snapshot of what the log does not hold");
     if (at < 0) continue;
     const state = snapshot.state as { value: unknown; context: unknown };
-    const folded = states[at + 1];
+    const folded = standings[at + 1];
     note(same(state.context, folded?.context), "I4: a snapshot differs from the fold");
     note(same(state.value, folded?.value), "I4: a snapshot is in another state than the fold");
     const places = commits.slice(0, at + 1).map(({ command, revision, events, sequence }) => {
@@ -159,16 +138,7 @@ function checkSnapshots(
     });
     note(same(snapshot.commits, places), "I2: a snapshot forgets commands");
   }
-  // The pure machine agrees with the one that lives.
-  let pure = states[0];
-  for (const { events, sequence, command, at } of commits) {
-    for (const { type, data } of events) {
-      if (pure === undefined) return;
-      const event = { type, data, sequence, command, at } as ConversationEvent;
-      [pure] = transition(conversationMachine, pure, event);
-    }
-  }
-  note(same(pure?.context, states.at(-1)?.context), "I4: the pure fold differs");
+  note(same(other, standings.at(-1)?.context), "I4: the fold in another way differs");
 }
 
 const same = (one: unknown, other: unknown): boolean =>
@@ -178,7 +148,7 @@ const same = (one: unknown, other: unknown): boolean =>
 function checkMessage(
   { stored, replies }: World,
   message: Message,
-  states: readonly State[],
+  standings: readonly Standing[],
   note: Note,
 ): void {
   const { ref, id, sequence, state } = message;
@@ -196,26 +166,11 @@ function checkMessage(
       continue;
     }
     note(own < 0 || own >= then, `I1: ${said} took effect and is refused`);
-    const held = states.slice(message.commits_before, then + 1);
+    const held = standings.slice(message.commits_before, then + 1);
+    const told = reply.ok ? "" : `refused ${reply.error.code}`;
     note(
-      held.some((at) => isTrueOf(at, message, reply)),
+      held.some((at) => at.answer(message) === told),
       `I1: ${said} is answered ${reply.ok ? "already so" : reply.error.code}, which never held`,
     );
   }
-}
-
-function isTrueOf(at: State, { command, id, by }: Message, reply: Answered["reply"]): boolean {
-  if (isWorkspaceCommand(command)) return false;
-  const { value, context } = at;
-  const life = typeof value === "string" ? value : "active";
-  const asking: DecisionContext = {
-    ...{ command: id, by, full: false, overloaded: false, busy: false, worker: "oracle" },
-    at: context.at,
-    ids: () => id,
-    route: (model) => ({ provider: "simulated", model: model ?? "default" }),
-    progress: { text: "", seq: 0, frames: { lengths: [], times: [] }, call: null },
-  };
-  const decision = decide({ life, state: context }, command, asking);
-  if (reply.ok) return decision.is === "events" && decision.events.length === 0;
-  return decision.is === "refused" && decision.code === reply.error.code;
 }

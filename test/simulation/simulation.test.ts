@@ -20,16 +20,20 @@ const ref: ActorRef = {
   id: "0192a000-0000-7000-8000-000000000001",
 };
 
-/** Each half in a process of its own. */
-test.concurrent.each(["1-1250", "1251-2500"])(
+/** Each part in a process of its own; the last is with workspaces. */
+test.concurrent.each([
+  ["1-1250", 1_250],
+  ["1251-2500", 1_250],
+  ["1000001-1000250", 250],
+])(
   "I1: I2: I3: I4: I5: I7: I12: seeds %s, with everything that a network and a crash can do",
-  async (seeds) => {
+  async (seeds, count) => {
     const words = ["test/simulation/main.ts", "--seeds", seeds];
     const said = await promisify(execFile)(process.execPath, words, { cwd: root }).then(
       ({ stdout }) => stdout,
       ({ stdout }: { stdout: string }) => stdout,
     );
-    expect(said).toMatch(/^1250 seeds, /);
+    expect(said).toMatch(new RegExp(`^${count} seeds, `));
   },
   240_000,
 );

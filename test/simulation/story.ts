@@ -4,7 +4,7 @@
  */
 import type { NamedCommand } from "../../schemas/commands.ts";
 import type { Commit } from "../../schemas/commit.ts";
-import { type ActorRef, refKey } from "../../schemas/ids.ts";
+import { type ActorRef, type By, refKey, workspaceRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { violationsOf } from "./checks.ts";
 import { type Random, randomOf } from "./random.ts";
@@ -28,6 +28,10 @@ const refs: readonly ActorRef[] = [
   { tenant: "globex", kind: "conversation", id: "0192a000-0000-7000-8000-000000000001" },
   { tenant: "acme", kind: "conversation", id: "0192a000-0000-7000-8000-000000000002" },
 ];
+/** From this seed on there are workspaces, too: so that the runs of smaller ones stay what they were. */
+const workspaces_from = 1_000_000;
+const workspaces = [workspaceRef("acme"), workspaceRef("globex")];
+const operator: By = { type: "system", id: "operator" };
 /** Ten minutes: more than every turn of a run may take, one after the other. */
 const patience_ms = 600_000;
 /** Enough for every effect that nobody waits for any more to be noticed. */
@@ -47,7 +51,7 @@ export async function runSeed(seed: number, trace?: (line: string) => void): Pro
   const world = createWorld(random, troubles, trace);
   for (let left = random.between(1, 3); left > 0; left--) world.start();
   const blows = calm || random.chance(0.1) ? [] : blowsOf(world, random);
-  const asked = schedulePublishes(world, random);
+  const asked = schedulePublishes(world, random, seed >= workspaces_from ? 0.4 : 0);
   await run(world, random, blows, asked.end_ms);
   const stuck = await comeToRest(world);
   return { world, violations: [...stuck, ...violationsOf(world, calm)] };
@@ -125,32 +129,67 @@ function blowsOf(world: World, random: Random): Blow[] {
 }
 
 /** Publishes commands at random moments; some of them again, some under an id that was used. */
-function schedulePublishes(world: World, random: Random): { readonly end_ms: number } {
+function schedulePublishes(
+  world: World,
+  random: Random,
+  workspaces_share: number,
+): { readonly end_ms: number } {
   const used: [ActorRef, NamedCommand, string][] = [];
   let at_ms = random.between(0, 3_000);
   for (let left = random.between(6, 22); left > 0; left--) {
     world.schedule.after(at_ms, null, "somebody asks", () => {
-      const ref = random.chance(0.6) ? refs[0] : random.pick(refs);
+      const anchoring = workspaces_share > 0 && random.chance(workspaces_share);
+      const ref = anchoring
+        ? random.pick(workspaces)
+        : random.chance(0.6)
+          ? refs[0]
+          : random.pick(refs);
       const again = random.pick(used);
       if (ref === undefined) return;
       let asked: [ActorRef, NamedCommand, string] = [
         ref,
-        nextCommand(random, world.stored.commits(ref)),
+        anchoring
+          ? nextOfWorkspace(random, world.stored.commits(ref))
+          : nextCommand(random, world.stored.commits(ref)),
         world.ids(),
       ];
       // The very same again; or its id for another conversation, which is another command.
       if (again !== undefined && random.chance(0.12)) asked = again;
-      else if (again !== undefined && random.chance(0.03) && refKey(again[0]) !== refKey(ref)) {
+      else if (
+        again !== undefined &&
+        random.chance(0.03) &&
+        again[0].kind === ref.kind &&
+        refKey(again[0]) !== refKey(ref)
+      ) {
         asked = [ref, again[1], again[2]];
       }
       used.push(asked);
-      world.publish(...asked);
+      if (asked[0].kind === "workspace") world.publish(...asked, operator);
+      else world.publish(...asked);
     });
     // Now and then long enough for an idle actor to leave memory.
     const rest = random.chance(0.04);
     at_ms += rest ? limits.actor_idle_ms * 1.6 : random.between(0, 2_500);
   }
   return { end_ms: at_ms };
+}
+
+/** What the system may ask of a workspace: the next anchor, one that comes too late, an export. */
+function nextOfWorkspace(random: Random, commits: readonly Commit[]): NamedCommand {
+  const anchors = commits.flatMap(({ events }) =>
+    events.flatMap(({ type, data }) => (type === "chain.anchored" ? [data.sequence] : [])),
+  );
+  const late = random.chance(0.2);
+  const from = ((late ? random.pick(anchors) : anchors.at(-1)) ?? 0) + 1;
+  const sequence = from + random.between(0, 3);
+  if (random.chance(0.15)) {
+    return {
+      name: "record-export",
+      data: { operator: "ann", from: 1, to: sequence, commits: 1, keys: false },
+    };
+  }
+  const root = random.between(0, 9).toString().repeat(64);
+  return { name: "anchor", data: { root, chains: 1, commits: 1, from, sequence, settled: 0 } };
 }
 
 /** A command that somebody may send next, given what the conversation holds by now. */
