@@ -9,7 +9,7 @@ import { liveOwner } from "../../cli/folder-lock.ts";
 import { newId } from "../../web/client.ts";
 import { startDatabase } from "../faults/system.ts";
 import { type Running, startNats, temporary } from "../support/services.ts";
-import { environment, type Served, startServe } from "./serve.ts";
+import { colloquy, environment, type Served, startServe } from "./serve.ts";
 import { openStory } from "./story.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -63,6 +63,8 @@ test("a gateway, a projector and a worker start in any order with the least righ
   await story.until(({ frames }) => frames.some(({ type }) => type === "end"));
   client.close();
   expect(wrong).toEqual([]);
+  const anchored = await colloquy(["anchors", "make"], { folder, env: settings("worker") });
+  expect(anchored).toMatchObject({ code: 0, err: "" });
   for (const one of parts) {
     one.process.kill("SIGTERM");
     expect(await one.ended).toEqual([0, null]);

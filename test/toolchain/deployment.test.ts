@@ -78,13 +78,16 @@ describe("nats.conf", () => {
 
   const command = "cmd.acme.conversation.1.send";
   const commit = "evt.acme.conversation.1";
+  const anchor = "cmd.acme.workspace.1.anchor";
   test.for([
     ["gateway", command, true],
+    ["gateway", anchor, false],
     ["gateway", commit, false],
     ["gateway", "tok.acme.1", false],
     ["gateway", "$JS.API.STREAM.CREATE.EVENTS", false],
     ["gateway", "$JS.API.CONSUMER.MSG.NEXT.COMMANDS.p0", false],
     ["gateway", "$KV.KEYS.acme.conversation.1", false],
+    ["worker", anchor, true],
     ["worker", commit, true],
     ["worker", "tok.acme.1", true],
     ["worker", "$JS.API.STREAM.CREATE.EVENTS", true],
@@ -96,6 +99,7 @@ describe("nats.conf", () => {
     ["projector", "$KV.KEYS.acme.conversation.1", false],
     ["integrator", command, true],
     ["integrator", "cmd.other.conversation.1.send", false],
+    ["integrator", anchor, false],
     ["integrator", commit, false],
     ["integrator", "$JS.API.CONSUMER.CREATE.FEED.acme.feed.acme.>", true],
     ["integrator", "$JS.API.CONSUMER.CREATE.FEED.acme.feed.other.>", false],
