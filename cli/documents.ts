@@ -146,7 +146,7 @@ const line = (cells: readonly string[]): string =>
 
 const preface = `# Events
 
-What happened to a conversation is its events, and nothing else: its state, its read models and what a client is shown are all made of them. They lie in the stream \`EVENTS\`, on one subject per actor, \`evt.<tenant>.<kind>.<id>\`, and are never changed or removed.
+What happened to a conversation is its events, and nothing else: its state, its read models and what a client is shown are all made of them. A tenant's workspace has its own. They lie in the stream \`EVENTS\`, on one subject per actor, \`evt.<tenant>.<kind>.<id>\`, and are never changed or removed.
 
 ## The commit
 
@@ -165,7 +165,7 @@ One decision is one message, so that a reader never sees half of one:
 
 - \`revision\` is the number of its first event. An actor's events are numbered 1, 2, 3 … without a gap; an event's id is \`<actor id>:<revision>\`.
 - \`prev\` makes the commits of an actor a chain: nothing in it can be changed, left out or added without breaking every hash behind it. It is over the stored bytes, so a chain also verifies when its content has been erased.
-- \`by\` is a \`user\`, an \`integration\` (a NATS client of that tenant) or \`system\` (a worker, for what an answer reports of itself).
+- \`by\` is a \`user\`, an \`integration\` (a NATS client of that tenant) or \`system\` (a worker, for what an answer reports of itself, or the operator's command line).
 - The header \`Nats-Msg-Id\` is the commit's id; \`traceparent\` is that of the command.
 
 ## Content is sealed
