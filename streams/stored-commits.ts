@@ -1,11 +1,14 @@
 /**
  * The stored bytes of EVENTS in log order, as far as a sequence: for whoever hashes them and decodes
- * nothing. Holds what `pulls.ts` holds. Whoever reads to its end has seen all: what is missing is an
- * error, since what comes behind a hole would be hashed wrongly.
+ * nothing. Holds what `pulls.ts` holds. Whoever reads to its end has seen all that the leader had: a
+ * replica that lags is read again, and what is missing is an error, since what comes behind a hole
+ * would be hashed wrongly.
  */
+import { limits } from "../schemas/limits.ts";
 import type { Streams } from "./connection.ts";
 import { unavailable } from "./faults.ts";
-import { type Arrived, type Pulling, pullEvents } from "./pulls.ts";
+import { nextFromLeader } from "./leader.ts";
+import { type Arrived, pullEvents } from "./pulls.ts";
 
 export interface StoredCommitBytes {
   readonly subject: string;
@@ -13,32 +16,54 @@ export interface StoredCommitBytes {
   readonly data: Uint8Array;
 }
 
+export interface StoredRange {
+  /** What stands behind this sequence … */
+  readonly after: number;
+  /** … up to this one … */
+  readonly until: number;
+  /** … on subjects that match. */
+  readonly filter: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Messages that are looked at before others have their turn: some milliseconds of hashing. */
 const batch_max = 256;
+/** Readings in a row in which a replica had nothing of what its leader has. */
+const idle_readings_max = 20;
 
-/**
- * What stands behind the sequence `after`, up to `until`, on subjects that match `filter`. Throws
- * `AppError("unavailable")`, and the signal's reason.
- */
+/** Throws `AppError("unavailable")`, and the signal's reason. */
 export async function* readStored(
   streams: Streams,
-  options: {
-    readonly after: number;
-    readonly until: number;
-    readonly filter: string;
-    readonly signal?: AbortSignal | undefined;
-  },
+  { after, until, filter, signal }: StoredRange,
 ): AsyncGenerator<StoredCommitBytes> {
-  const { after, until, filter, signal } = options;
-  signal?.throwIfAborted();
-  if (after >= until) return;
-  const failed = (cause: unknown): Error => unavailable("The log cannot be read", cause);
-  let pulling: Pulling;
-  try {
-    pulling = await pullEvents(streams, after, filter);
-  } catch (cause) {
-    throw failed(cause);
+  let position = after;
+  for (let idle = 0; position < until;) {
+    signal?.throwIfAborted();
+    const before = position;
+    for await (const stored of readReplica(streams, { after: position, until, filter, signal })) {
+      position = stored.sequence;
+      yield stored;
+    }
+    const next = await asked(nextFromLeader(streams, filter, position + 1));
+    if (next === null || next.seq > until) return;
+    idle = position === before ? idle + 1 : 0;
+    if (idle === idle_readings_max) throw failed(new Error("a replica lags behind its leader"));
+    await new Promise((resolve) => setTimeout(resolve, limits.runner_backoff_ms));
   }
+}
+
+const failed = (cause: unknown): Error => unavailable("The log cannot be read", cause);
+const asked = <T>(request: Promise<T>): Promise<T> =>
+  request.catch((cause: unknown) => {
+    throw failed(cause);
+  });
+
+/** What the replica that answers has when it is asked. */
+async function* readReplica(
+  streams: Streams,
+  { after, until, filter, signal }: StoredRange,
+): AsyncGenerator<StoredCommitBytes> {
+  const pulling = await asked(pullEvents(streams, after, filter));
   const { stop, pending } = pulling;
   const unlink = streams.onLink(stop);
   signal?.addEventListener("abort", stop);

@@ -1,7 +1,7 @@
 /** Anchors on a real server: made, made again after anything, and checked against another history. */
 import { hash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { all_events } from "../../schemas/subjects.ts";
+import { all_events, eventFilter } from "../../schemas/subjects.ts";
 import { type Anchor, lastAnchor, readAnchors } from "../../streams/anchors.ts";
 import { openRounds, type RoundParts } from "../../streams/anchor-rounds.ts";
 import { merkleTree } from "../../streams/merkle.ts";
@@ -77,6 +77,19 @@ describe("on a log", () => {
       ...{ anchors: 3, tenants: 2, faulty: 0, found: { root: next?.root } },
     });
     expect(desk.problems).toEqual([]);
+  });
+
+  test("whoever reads to the end has seen all that the leader had then, and a replica had not", async () => {
+    const [one, other] = [newRef("acme"), newRef("globex")];
+    await desk.grow(one);
+    const seen: number[] = [];
+    const filter = eventFilter({ tenant: "acme" });
+    for await (const { sequence } of readStored(system.streams, { after: 0, until: 5, filter })) {
+      seen.push(sequence);
+      // Stored behind what the reader's consumer knew of.
+      if (sequence === 1) for (const ref of [other, one, other, one, one]) await desk.grow(ref);
+    }
+    expect(seen).toEqual([1, 3, 5]);
   });
 
   test("I3: an anchor stays true when others' rounds passed its tenant by", async () => {
