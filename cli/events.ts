@@ -1,6 +1,7 @@
 /** `colloquy events`: the log itself, for whoever operates it. Each deed has a file in `events/`. */
 import { data_flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
+import { runExport, runImport } from "./events/archive.ts";
 import { scope_flags } from "./events/scope.ts";
 import { runVerify } from "./events/verify.ts";
 
@@ -9,6 +10,25 @@ const json = "for programs";
 export const events: Command = {
   summary: "the log itself",
   deeds: {
+    export: {
+      summary: "writes the log into files, and goes on where it was when it is run again",
+      words: "<folder>",
+      words_max: 1,
+      flags: {
+        "with-keys": "also the content keys, wrapped as they lie in the vault",
+        tenant: "<slug> only this tenant's; such a part cannot be imported",
+        json,
+        ...data_flag,
+      },
+      run: runExport,
+    },
+    import: {
+      summary: "puts an export into an empty system, byte by byte at the same sequences",
+      words: "<folder>",
+      words_max: 1,
+      flags: { json, ...data_flag },
+      run: runImport,
+    },
     verify: {
       summary: "proves that the log is whole, or says where it is not (exit code 1)",
       flags: { ...scope_flags, json, ...data_flag },

@@ -52,7 +52,17 @@ const key_bytes = 32;
 const nonce_bytes = 12;
 const tag_bytes = 16;
 /** An entry that only the right master key opens; no actor can have its name. */
-const probe = "master-key";
+export const master_probe = "master-key";
+
+/** Whether a master key opens what lies in the vault under `name`. */
+export function opensWith(masterKey: Uint8Array, name: string, wrapped: Uint8Array): boolean {
+  try {
+    unwrap(createSecretKey(masterKey), name, wrapped);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * Opens the vault. Throws `AppError("unavailable")` when the keys were wrapped by another master
@@ -197,20 +207,22 @@ async function followErasures(kv: KV, erased: (name: string) => void): Promise<v
 
 async function proveMaster(kv: KV, master: KeyObject): Promise<void> {
   const proof = async (): Promise<boolean> => {
-    const entry = await kv.get(probe);
+    const entry = await kv.get(master_probe);
     if (entry === null) return false;
-    unwrap(master, probe, entry.value);
+    unwrap(master, master_probe, entry.value);
     return true;
   };
   if (await proof()) return;
   try {
-    await kv.put(probe, wrap(master, probe, randomBytes(key_bytes)), { previousSeq: 0 });
+    await kv.put(master_probe, wrap(master, master_probe, randomBytes(key_bytes)), {
+      previousSeq: 0,
+    });
   } catch (error) {
     const raced =
       error instanceof JetStreamApiError &&
       error.code === JetStreamApiCodes.StreamWrongLastSequence;
     if (raced) await proof();
-    // A role that may not write keys leaves the probe to one that may.
+    // A role that may not write keys leaves the proof to one that may.
     else if (!/permission/i.test(String(error))) throw error;
   }
 }

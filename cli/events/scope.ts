@@ -23,6 +23,6 @@ export function scopeOf(given: Arguments): EventScope {
   return { tenant, kind, id };
 }
 
-function wrong(sentence: string): never {
+export function wrong(sentence: string): never {
   throw new CliError(sentence, exit_usage);
 }

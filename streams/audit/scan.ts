@@ -3,7 +3,7 @@
  * read. A server passes over one message that its checksum refuses, and stops for ever without a
  * word at a whole block that it cannot unpack (2.14, reproduced), so whoever waits looks for itself.
  */
-import type { ConsumerMessages } from "@nats-io/jetstream";
+import type { ConsumerMessages, JsMsg } from "@nats-io/jetstream";
 import type { Streams } from "../connection.ts";
 import { unavailable } from "../faults.ts";
 import { fromLeader } from "../leader.ts";
@@ -28,7 +28,7 @@ const ahead_messages = 5_000;
 /** Silence after which we look whether there is a hole; too early costs one question. */
 const silence_ms = 1_000;
 
-type Take = (sequence: number, subject: string, data: Uint8Array) => void;
+type Take = (sequence: number, subject: string, data: Uint8Array, message: JsMsg) => void;
 
 /** Calls back for each message; resolves with the holes. Throws `AppError("unavailable")`. */
 export async function scan(streams: Streams, part: Part, take: Take): Promise<Hole[]> {
@@ -91,7 +91,7 @@ export async function read(
           if (ended) return;
           heard_ms = performance.now();
           try {
-            if (message.seq <= to) take(message.seq, message.subject, message.data);
+            if (message.seq <= to) take(message.seq, message.subject, message.data, message);
           } catch (error) {
             ended = true;
             clearInterval(timer);

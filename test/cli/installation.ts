@@ -15,8 +15,8 @@ import { startNatsServer } from "../../streams/server.ts";
 import { openVault } from "../../streams/vault.ts";
 import { draft, newRef, partitions, said } from "../streams/system.ts";
 
-/** Texts that no compression makes smaller, so that few commits fill a block of 8 MB. */
-const text_bytes = 450_000;
+/** Of texts that no compression makes smaller, so that few commits fill a block of 8 MB. */
+const block_text_bytes = 450_000;
 const commits = 20;
 
 export interface Made {
@@ -27,7 +27,11 @@ export interface Made {
   readonly cut: string;
 }
 
-export async function makeInstallation(folder: string): Promise<Made> {
+/** 20 commits of 3 actors, of two tenants; `text_bytes` of random text each. */
+export async function makeInstallation(
+  folder: string,
+  text_bytes = block_text_bytes,
+): Promise<Made> {
   const [rested, cut] = [join(folder, "rested"), join(folder, "cut")];
   const refs = [newRef(), newRef(), newRef("zeta")];
   const heads: Head[] = refs.map(() => empty_head);
