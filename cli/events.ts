@@ -31,7 +31,12 @@ export const events: Command = {
     },
     verify: {
       summary: "proves that the log is whole, or says where it is not (exit code 1)",
-      flags: { ...scope_flags, json, ...data_flag },
+      flags: {
+        ...scope_flags,
+        anchor: "<root> that was kept elsewhere: it must be one of this log's",
+        json,
+        ...data_flag,
+      },
       run: runVerify,
     },
   },

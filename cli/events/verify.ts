@@ -9,47 +9,83 @@ import { checkpointWitnesses } from "../../projections/witnesses.ts";
 import type { Finding } from "../../streams/audit/state.ts";
 import { type Verified, verify } from "../../streams/audit/verify.ts";
 import { snapshotWitnesses, type Witness } from "../../streams/audit/witnesses.ts";
+import type { Streams } from "../../streams/connection.ts";
+import { verifyAnchors } from "../../streams/verify-anchors.ts";
+import type { EventScope } from "../../schemas/subjects.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Config, readConfig } from "../config.ts";
 import { headWitness, knownDamage } from "../head-file.ts";
 import { type Installation, openInstallation, pathOf } from "../installation.ts";
 import { complain, printable, reason, say } from "../terminal.ts";
-import { scopeOf } from "./scope.ts";
+import { openProgress } from "./progress.ts";
+import { scopeOf, wrong } from "./scope.ts";
 
 /** What is printed of a log that is badly broken; --json has more. */
 const lines_max = 20;
 
 export async function runVerify(given: Arguments): Promise<number> {
   const scope = scopeOf(given);
+  const root = given.value("anchor") ?? null;
+  if (root !== null && !/^[0-9a-f]{64}$/.test(root)) wrong("--anchor is a root of 64 hex digits.");
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
   const installation = await openInstallation(config);
+  const progress = openProgress(!given.on("json"));
   try {
     const { streams } = installation;
     const folder = config.get("NATS_URL") === null ? pathOf(config) : null;
     const { witnesses, unasked } = await remembered(installation, config, folder);
-    const shown = process.stderr.isTTY && !given.on("json");
-    const verified = await verify(streams, {
-      ...{ scope, witnesses, judged: folder !== null },
-      url: config.get("NATS_URL") ?? `nats://${streams.nc.getServer()}`,
-      ...(shown ? { progress: drawProgress } : {}),
-    });
-    if (shown) process.stderr.write("\r\u001b[K");
+    const url = config.get("NATS_URL") ?? `nats://${streams.nc.getServer()}`;
+    const asked = { scope, witnesses, url, judged: folder !== null, progress: progress.draw };
+    const verified = await verify(streams, asked);
     const known = folder === null ? null : knownDamage(folder);
-    const findings: readonly Finding[] = [
-      ...(known === null ? [] : [{ what: "lost", sentence: known } as const]),
-      ...verified.findings,
-    ];
+    const findings = [...(known === null ? [] : [lost(known)]), ...verified.findings];
+    const anchored = await anchors(streams, scope, root, findings.length === 0, progress.draw);
+    progress.end();
+    findings.push(...anchored.findings);
     const total = findings.length - verified.findings.length + verified.findings_total;
+    const report = { verified, findings, total, anchors: anchored.checked, unasked };
     if (given.on("json")) {
       const { ms, ...counts } = verified;
       const events_per_s = Math.round((verified.events / ms) * 1_000);
-      const whole = total === 0;
-      say(JSON.stringify({ whole, ...counts, ms, events_per_s, findings, findings_total: total }));
-    } else tell(verified, findings, total, unasked);
+      const more = { anchors: anchored.checked, findings, findings_total: total };
+      say(JSON.stringify({ whole: total === 0, ...counts, ms, events_per_s, ...more }));
+    } else tell(report);
     return total === 0 ? 0 : 1;
   } finally {
+    progress.end();
     await installation.close();
   }
+}
+
+const lost = (sentence: string): Finding => ({ what: "lost", sentence });
+
+/**
+ * What the anchors say that stand in the log, or one that was kept elsewhere. They are made of the
+ * chains of whole tenants, so an actor's or a kind's alone does not ask them; and where chains do not
+ * hold, they would only say so again.
+ */
+async function anchors(
+  streams: Streams,
+  { tenant, kind, id }: EventScope,
+  root: string | null,
+  sound: boolean,
+  progress: (read: number, of: number) => void,
+): Promise<{ readonly checked: number; readonly findings: readonly Finding[] }> {
+  if (kind !== undefined || id !== undefined || !sound) {
+    const asked =
+      root === null || !sound
+        ? []
+        : [lost("Anchors are made of whole tenants: ask without --kind and --id.")];
+    return { checked: 0, findings: asked };
+  }
+  const question = { tenant: tenant ?? null, root, onProgress: progress };
+  const { anchors: checked, faults } = await verifyAnchors(streams, question);
+  const findings = faults.map(({ tenant: of, written, reason: why }): Finding => {
+    const where = written === null ? {} : { first: written, last: written };
+    const whose = of === null ? "" : `${of}: `;
+    return { what: "anchor", ...where, sentence: `${whose}${why}.` };
+  });
+  return { checked, findings };
 }
 
 /** Whoever remembers the log: asked before the log is, so that none can be ahead of a log that grows. */
@@ -73,30 +109,26 @@ async function remembered(
   }
 }
 
-function tell(
-  verified: Verified,
-  findings: readonly Finding[],
-  total: number,
-  unasked: string | null,
-): void {
+interface Told {
+  readonly verified: Verified;
+  readonly findings: readonly Finding[];
+  readonly total: number;
+  readonly anchors: number;
+  readonly unasked: string | null;
+}
+
+function tell({ verified, findings, total, anchors, unasked }: Told): void {
   const { actors, commits, events, last, ms, witnesses } = verified;
   const number = (count: number): string => count.toLocaleString("en-US");
   const rate = number(Math.round((events / ms) * 1_000));
   for (const { sentence } of findings.slice(0, lines_max)) say(printable(sentence));
   if (total > lines_max) say(`… and ${number(total - lines_max)} more.`);
   say(
-    `${number(commits)} commits with ${number(events)} events of ${number(actors)} actors, up to ${number(last)}, in ${(ms / 1_000).toFixed(1)} s (${rate} events/s); ${number(witnesses)} others that remember the log were asked.`,
+    `${number(commits)} commits with ${number(events)} events of ${number(actors)} actors, up to ${number(last)}, in ${(ms / 1_000).toFixed(1)} s (${rate} events/s)`,
+  );
+  say(
+    `${number(witnesses)} others that remember the log were asked, and ${number(anchors)} anchors.`,
   );
   if (unasked !== null) complain(`The read models were not asked: ${printable(unasked)}`);
   say(total === 0 ? "The log is whole." : "The log is NOT whole.");
-}
-
-let drawn_ms = 0;
-const drawn_every_ms = 200;
-
-function drawProgress(read: number, of: number): void {
-  const now_ms = performance.now();
-  if (now_ms - drawn_ms < drawn_every_ms) return;
-  drawn_ms = now_ms;
-  process.stderr.write(`\r${((100 * read) / Math.max(1, of)).toFixed(0)} % of ${of} commits`);
 }

@@ -5,9 +5,9 @@
  * by `join`. Of an actor only its first and its last commit are kept: some 200 bytes.
  */
 import { hash } from "node:crypto";
-import { empty_head, type Head, storedCommit } from "../../schemas/commit.ts";
-import { parseEventSubject } from "../../schemas/subjects.ts";
-import { parseJson } from "../../schemas/validate.ts";
+import { empty_head, type Head } from "../../schemas/commit.ts";
+import { openCommit, type Opened } from "../codec.ts";
+import { DamagedCommit } from "../faults.ts";
 
 /** Something that is wrong at a place of the log. */
 export interface Break {
@@ -66,22 +66,18 @@ export class Chains {
     const here = hash("sha256", data, "hex");
     this.#commits += 1;
     this.#bytes += data.length;
-    const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
-    const parsed = storedCommit.parse(parseJson(text));
-    const ref = parseEventSubject(subject);
-    if (!parsed.ok || ref === null) {
-      const why = parsed.ok ? "its subject names no actor" : `it is no commit: ${parsed.problem}`;
-      this.#broken({ sequence, subject, revision: 0, why });
+    let opened: Opened;
+    try {
+      opened = openCommit(data, { subject, sequence }, null);
+    } catch (error) {
+      if (!(error instanceof DamagedCommit)) throw error;
+      this.#broken({ sequence, subject, revision: 0, why: error.reason });
       // Whoever comes behind it names its bytes, whatever they say.
       this.#put(sequence, subject, null, here);
       return here;
     }
-    const { revision, prev, events, tenant, kind, id } = parsed.value;
+    const { revision, prev, events } = opened.stored;
     this.#events += events.length;
-    if (tenant !== ref.tenant || kind !== ref.kind || id !== ref.id) {
-      const why = "it names another actor than its subject";
-      this.#broken({ sequence, subject, revision, why });
-    }
     const row = this.#rows.get(subject);
     if (row !== undefined) {
       const why = follows({ revision, prev }, this.#head(row));

@@ -8,9 +8,9 @@ import type { Hole } from "./scan.ts";
 export interface Finding {
   /**
    * `missing`: messages are not there; `lost`: the server has dropped some; `broken`: a chain does not
-   * hold; `disagrees`: somebody remembers another log.
+   * hold; `disagrees`: somebody remembers another log; `anchor`: it is not what it was made of.
    */
-  readonly what: "missing" | "lost" | "broken" | "disagrees";
+  readonly what: "missing" | "lost" | "broken" | "disagrees" | "anchor";
   /** Where, as sequences, when that is known. */
   readonly first?: number;
   readonly last?: number;

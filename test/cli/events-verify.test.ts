@@ -10,11 +10,10 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { runCommand } from "../../cli/command.ts";
-import { events } from "../../cli/events.ts";
 import { headWitness, refuseDamage } from "../../cli/head-file.ts";
 import { temporary } from "../support/services.ts";
 import { colloquy } from "../system/serve.ts";
+import { ran } from "./running.ts";
 import { blocksOf, flip, type Made, makeInstallation, storeOf } from "./installation.ts";
 
 let folder: string;
@@ -56,22 +55,10 @@ interface Report {
   }[];
 }
 
-/** Runs the command in this process, which is quicker than one of its own. */
-async function verified(
-  copy: string,
-  ...words: string[]
-): Promise<Report & { code: number | null }> {
-  let out = "";
-  const writing = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
-    out += String(text);
-    return true;
-  });
-  try {
-    const code = await runCommand("events", events, ["verify", "--json", "--data", copy, ...words]);
-    return { code, ...(JSON.parse(out) as Report) }; // what the command under test says
-  } finally {
-    writing.mockRestore();
-  }
+async function verified(copy: string, ...words: string[]): Promise<Report & { code: number }> {
+  const { code, out, err } = await ran("events", "verify", "--json", "--data", copy, ...words);
+  if (out === "") throw new Error(err);
+  return { code, ...(JSON.parse(out) as Report) }; // what the command under test says
 }
 const sentences = ({ findings }: Report): string =>
   findings.map(({ sentence }) => sentence).join(" ");
