@@ -13,17 +13,18 @@ import { startPglite } from "../projections/pglite-server.ts";
 import { connectDatabase } from "../projections/postgres.ts";
 import { limits } from "../schemas/limits.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
-import { dropCommands, eraseContent, readDeletions } from "../streams/erasure.ts";
+import { type Deletion, dropCommands, eraseContent, readDeletions } from "../streams/erasure.ts";
 import { openLog } from "../streams/log.ts";
 import { provision } from "../streams/provision.ts";
 import { rewriteStream, storedStreams } from "../streams/rewrite.ts";
-import { startNatsServer, storeOf } from "../streams/server.ts";
+import { type NatsServer, startNatsServer, storeOf } from "../streams/server.ts";
 import { commands_stream, events_stream } from "../streams/topology.ts";
 import { openVault } from "../streams/vault.ts";
 import { CliError, type Config } from "./config.ts";
 import { endOrphans, openDataFolder } from "./data-folder.ts";
+import { missingIn, openErasureList, parseErasures, readErasures } from "./erasure-list.ts";
 import { declareComplete, finishSwitch, workshopOf } from "./folder-switch.ts";
-import { checkHead } from "./head-file.ts";
+import { checkHead, lookAtStart, refuseDamage } from "./head-file.ts";
 import { buildReadModels } from "./read-models.ts";
 import { secretsOf } from "./services.ts";
 import { complain, printable, reporter, say } from "./terminal.ts";
@@ -100,18 +101,25 @@ async function eraseAndBuild(
   path: string,
   tell: Say,
 ): Promise<Pick<Compacted, "erased" | "commands">> {
-  return withServer(path, async (streams) => {
+  return withServer(path, async (streams, server) => {
+    await lookAtStart(streams, server.before);
+    refuseDamage(path);
     await provision(streams, { partitions: limits.partitions_embedded, replicas: 1 });
     const vault = await openVault(streams, secretsOf(config, true, path).masterKey);
     const log = openLog(streams, vault);
     await checkHead(path, log);
-    let erased = 0;
+    const deletions: Deletion[] = [];
     let commands = 0;
-    for await (const { ref } of readDeletions(streams)) {
-      await eraseContent(streams, vault, ref);
-      commands += await dropCommands(streams, ref);
-      erased += 1;
+    for await (const deletion of readDeletions(streams)) {
+      await eraseContent(streams, vault, deletion.ref);
+      commands += await dropCommands(streams, deletion.ref);
+      deletions.push(deletion);
     }
+    const erased = deletions.length;
+    // Workers of other machines erase what they delete, and have no folder to remember it in.
+    const { erasures } = parseErasures(readErasures(path).toString("latin1"));
+    const list = openErasureList(path);
+    for (const deletion of missingIn(erasures, deletions)) await list.remember(deletion);
     tell(`erased ${erased} deleted ${erased === 1 ? "conversation" : "conversations"}`);
     if (config.get("DATABASE_URL") === null && existsSync(join(path, "postgres"))) {
       tell("building the read models anew");
@@ -161,12 +169,15 @@ async function rewriteStreams(path: string): Promise<number> {
   return messages;
 }
 
-async function withServer<T>(folder: string, work: (streams: Streams) => Promise<T>): Promise<T> {
+async function withServer<T>(
+  folder: string,
+  work: (streams: Streams, server: NatsServer) => Promise<T>,
+): Promise<T> {
   const server = await startNatsServer({ folder, port: 0, log: () => undefined });
   try {
     const streams = await connectStreams({ url: server.url, name: "colloquy doctor" });
     try {
-      return await work(streams);
+      return await work(streams, server);
     } finally {
       await streams.close();
     }

@@ -20,6 +20,7 @@ const commands: Readonly<Record<string, () => Promise<Command>>> = {
   deadletters: async () => (await import("./dead-letters.ts")).deadletters,
   anchors: async () => (await import("./anchors.ts")).anchors,
   events: async () => (await import("./events.ts")).events,
+  erasures: async () => (await import("./erasures.ts")).erasures,
   help: () =>
     Promise.resolve({
       summary: "shows this, or what one command takes",

@@ -22,7 +22,6 @@ import { snapshotWitnesses } from "../streams/audit/witnesses.ts";
 import { openAsking } from "../streams/asking.ts";
 import { commandPublisher } from "../streams/commands.ts";
 import { ensureConsumers } from "../streams/consumers.ts";
-import { eraseContent } from "../streams/erasure.ts";
 import { holdLeases } from "../streams/leases.ts";
 import { openLog } from "../streams/log.ts";
 import { readOwnership } from "../streams/ownership.ts";
@@ -39,6 +38,7 @@ import { openVault } from "../streams/vault.ts";
 import { joinWorkers } from "../streams/workers.ts";
 import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
+import { eraseListed, openErasures } from "./erasing.ts";
 import { checkHead, checkWitnesses, keepHead } from "./head-file.ts";
 import { keptLook, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
@@ -92,7 +92,10 @@ export async function startSystem(
       ...(await snapshotWitnesses(streams, snapshots_looked_at)),
       ...(await checkpointWitnesses(database)),
     ];
-    await checkWitnesses(log, remembered, embedded.nats ? (folder?.path ?? null) : null);
+    const home = embedded.nats ? (folder?.path ?? null) : null;
+    await checkWitnesses(log, remembered, home);
+    const erasing = { streams, vault, log, secret };
+    const erasures = home === null ? null : await openErasures(home, erasing, report);
     const models = createModels({ openai: openAiOf(config), clock });
     ends.push(() => models.close());
     const listed = models.listed();
@@ -130,9 +133,7 @@ export async function startSystem(
         snapshots: await openSnapshots(streams, { code: codeVersion(), report }),
         texts,
         tokens: tokenPort(streams, log),
-        content: {
-          erase: (ref) => eraseContent(streams, vault, ref),
-        },
+        content: { erase: (ref) => eraseListed(erasing, erasures, ref) },
         replies: replyPort(streams),
         title: extractTitle,
       });

@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { headers } from "@nats-io/transport-node";
@@ -13,17 +13,20 @@ import { endOrphans, folderSecret } from "../../cli/data-folder.ts";
 import { pgliteUrl, portFile } from "../../projections/pglite-server.ts";
 import { connectDatabase } from "../../projections/postgres.ts";
 import { empty_head } from "../../schemas/commit.ts";
+import { event } from "../../schemas/events.ts";
 import type { Message, Page } from "../../schemas/http.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
 import { commandSubject, kvKey, storedCommandFilter, timerFilter } from "../../schemas/subjects.ts";
 import { connectStreams, type Streams } from "../../streams/connection.ts";
 import { openLog } from "../../streams/log.ts";
+import { provision } from "../../streams/provision.ts";
 import { startNatsServer } from "../../streams/server.ts";
 import { openVault } from "../../streams/vault.ts";
 import { newId } from "../../web/client.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";
 import { temporary } from "../support/services.ts";
-import { all } from "../streams/system.ts";
+import { all, draft, said } from "../streams/system.ts";
 import { colloquy, environment, type Served, startServe } from "./serve.ts";
 import { openStory } from "./story.ts";
 
@@ -34,7 +37,6 @@ const env = (): Record<string, string> => ({ OPENAI_BASE_URL: provider.url });
 beforeEach(async () => {
   folder = temporary("erasure");
   provider = await startModelServer({ tokens: 4 });
-  served = await startServe(folder, env());
 });
 afterEach(async () => {
   await served?.end("SIGKILL");
@@ -162,8 +164,8 @@ async function killedAt(line: RegExp): Promise<void> {
 }
 
 test("after a deletion and a compaction no file holds a word of the conversation, and the rest is as it was", async () => {
-  if (served === null) throw new Error("not served");
-  const here = served;
+  const here = await startServe(folder, env());
+  served = here;
   const [gone, kept] = [newId(), newId()];
   const ref: ActorRef = { tenant: "main", kind: "conversation", id: gone };
   const authorization = `Bearer ${await here.token()}`;
@@ -216,6 +218,13 @@ test("after a deletion and a compaction no file holds a word of the conversation
   client.close();
   const { last_seq: end } = (await info("EVENTS")).state;
   const rowsBefore = await rows(databaseUrl(), end);
+  const fact = (line: string): boolean => line.includes(gone) && line.includes("deleted");
+  expect(rowsBefore["read.audit"]?.filter(fact)).toHaveLength(1);
+  const [listed = "", ...more] = readFileSync(join(folder, "erasures"), "utf8").split("\n");
+  expect([listed.split(" ").slice(1), more]).toEqual([
+    ["main", "conversation", gone, String(end)],
+    [""],
+  ]);
   await streams.close();
   expect(await here.end("SIGTERM")).toBe(0);
 
@@ -264,3 +273,33 @@ test("after a deletion and a compaction no file holds a word of the conversation
   const { items } = await served.get<Page<Message>>(`/api/v1/conversations/${kept}/messages`);
   expect(items[0]?.text).toContain(spoken);
 }, 240_000);
+
+test("a folder that was restored from before a deletion deletes again what its list names", async () => {
+  const id = newId();
+  const ref: ActorRef = { tenant: "main", kind: "conversation", id };
+  await onServers(async (on) => {
+    await provision(on, { partitions: limits.partitions_embedded, replicas: 1 });
+    const log = openLog(on, await openVault(on, folderSecret(folder, "master-key")));
+    const begun = event("conversation.started", {
+      ...{ origin: "chat", owner: "you", model: null, overlap: "queue" },
+    });
+    const by = { type: "user", id: "you" } as const;
+    await log.append({ ...draft(ref, [begun, said(texts.message)]), by }, empty_head);
+  });
+
+  // The list is what was kept elsewhere; the folder is the backup.
+  const line = `2026-11-21T11:00:00.000Z main conversation ${id} 1234`;
+  writeFileSync(join(folder, "kept"), `${line}\n`);
+  const applied = await colloquy(["erasures", "apply", join(folder, "kept"), "--json"], { folder });
+  expect([applied.code, applied.err]).toEqual([0, ""]);
+  expect(JSON.parse(applied.out)).toEqual({ listed: 1, erased: 1, deleted: 1, unreadable: [] });
+  expect(readFileSync(join(folder, "erasures"), "utf8")).toBe(`${line}\n`);
+
+  served = await startServe(folder, env());
+  const headers = { authorization: `Bearer ${await served.token()}` };
+  const status = async (): Promise<number> =>
+    (await fetch(`${served?.url}/api/v1/conversations/${id}`, { headers })).status;
+  await expect.poll(status, patience).toBe(410);
+  const { out } = await colloquy(["erasures", "list"], { folder });
+  expect(out).toMatch(new RegExp(`^\\S+ main conversation ${id} \\d+\\n$`));
+}, 120_000);
