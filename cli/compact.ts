@@ -16,7 +16,7 @@ import { connectStreams, type Streams } from "../streams/connection.ts";
 import { type Deletion, dropCommands, eraseContent, readDeletions } from "../streams/erasure.ts";
 import { openLog } from "../streams/log.ts";
 import { provision } from "../streams/provision.ts";
-import { rewriteStream, storedStreams } from "../streams/rewrite.ts";
+import { forgetCounts, rewriteStream, storedStreams } from "../streams/rewrite.ts";
 import { type NatsServer, startNatsServer, storeOf } from "../streams/server.ts";
 import { commands_stream, events_stream } from "../streams/topology.ts";
 import { openVault } from "../streams/vault.ts";
@@ -161,11 +161,7 @@ async function rewriteStreams(path: string): Promise<number> {
     for (const name of await storedStreams(streams)) all += await rewriteStream(streams, name);
     return all;
   });
-  // A mirror counts no schedules, and the promoted stream believes it (2.14, seen: a timer that never
-  // fires). Without these two the server counts anew from the messages themselves.
-  for (const name of ["index.db", "sched.db"]) {
-    rmSync(join(storeOf(workshop, commands_stream), "msgs", name), { force: true });
-  }
+  forgetCounts(workshop, commands_stream);
   return messages;
 }
 

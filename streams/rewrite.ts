@@ -7,9 +7,12 @@
  * In between the stream exists only under another name, so this is for a copy of the store that
  * nobody else uses and that is thrown away when it is interrupted.
  */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import type { StreamConfig } from "@nats-io/jetstream";
 import type { Streams } from "./connection.ts";
 import { unavailable } from "./faults.ts";
+import { storeOf } from "./server.ts";
 
 /** The name that a stream has in between; none of ours. */
 const between = "REWRITTEN";
@@ -57,6 +60,17 @@ export async function rewriteStream(streams: Streams, name: string): Promise<num
     return copied;
   } catch (cause) {
     throw unavailable(`The stream ${name} cannot be rewritten`, cause);
+  }
+}
+
+/**
+ * Removes what the stopped server of a data folder remembers of a stream beside its messages, so that
+ * it counts anew: a mirror counts no schedules, and the stream that it becomes believes that it holds
+ * none (2.14.0, seen: timers that never fire).
+ */
+export function forgetCounts(folder: string, name: string): void {
+  for (const file of ["index.db", "sched.db"]) {
+    rmSync(join(storeOf(folder, name), "msgs", file), { force: true });
   }
 }
 
