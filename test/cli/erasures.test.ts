@@ -20,6 +20,7 @@ import { type Deletion, readDeletions } from "../../streams/erasure.ts";
 import { startWorld, type World } from "../actors/worker.ts";
 import { all, draft, newRef, said, secret } from "../streams/system.ts";
 import { temporary } from "../support/services.ts";
+import { colloquy } from "../system/serve.ts";
 
 let folder: string;
 beforeEach(() => {
@@ -66,6 +67,23 @@ test("a mark covers what stood in the list, unless the list or the log is anothe
   }
   expect(appliedOf("", list, 10)).toBe(0);
   expect(appliedOf("nonsense", list, 10)).toBe(0);
+});
+
+test.each([
+  [{}, "There is no log in"],
+  [{ NATS_URL: "nats://127.0.0.1:1" }, "NATS_URL names another server"],
+])("a compaction with %j says in one sentence why it cannot", async (env, why) => {
+  const { code, out, err } = await colloquy(["doctor", "--compact"], { folder, env });
+  expect([code, out, err.trim().split("\n")]).toEqual([1, "", [expect.stringContaining(why)]]);
+});
+
+test.each([
+  [["erasures", "lits"], 2, "did you mean list?"],
+  [["erasures", "apply"], 2, "apply needs the file of a list"],
+  [["erasures", "apply", "/nowhere/at-all"], 1, "/nowhere/at-all cannot be read"],
+])("colloquy %j is refused with one sentence", async (words, exit, why) => {
+  const { code, out, err } = await colloquy(words, { folder });
+  expect([code, out, err.trim().split("\n")]).toEqual([exit, "", [expect.stringContaining(why)]]);
 });
 
 describe("on a real server", () => {

@@ -225,6 +225,11 @@ test("after a deletion and a compaction no file holds a word of the conversation
     ["main", "conversation", gone, String(end)],
     [""],
   ]);
+  const refused = await colloquy(["doctor", "--compact"], { folder });
+  expect([refused.code, refused.err]).toEqual([
+    1,
+    expect.stringContaining(`in use by process ${here.pid}`),
+  ]);
   await streams.close();
   expect(await here.end("SIGTERM")).toBe(0);
 
