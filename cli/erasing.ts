@@ -6,6 +6,7 @@
  */
 import type { Commit } from "../schemas/commit.ts";
 import { type ActorRef, systemIds } from "../schemas/ids.ts";
+import { parseKvKey } from "../schemas/subjects.ts";
 import { commandPublisher } from "../streams/commands.ts";
 import type { Streams } from "../streams/connection.ts";
 import { readMark, writeMark } from "../streams/erasure-mark.ts";
@@ -52,6 +53,28 @@ export async function eraseListed(
     if (last !== null) await list.remember({ ref, at: last.at, sequence: last.sequence });
   }
   await eraseContent(streams, vault, ref);
+}
+
+/**
+ * Remembers what other processes erase, too: workers that have no folder have no list. The result
+ * ends it.
+ */
+export function rememberOthers(
+  { vault, log }: Pick<Place, "vault" | "log">,
+  list: ErasureList,
+  report: (problem: { readonly what: string; readonly ref: ActorRef; error: unknown }) => void,
+): () => void {
+  const remember = async (ref: ActorRef): Promise<void> => {
+    const last = await log.last(ref);
+    if (last !== null) await list.remember({ ref, at: last.at, sequence: last.sequence });
+  };
+  return vault.onErased((actor) => {
+    const ref = parseKvKey(actor);
+    if (ref === null || list.knows(ref)) return;
+    remember(ref).catch((error: unknown) => {
+      report({ what: "an erasure could not be added to the list", ref, error });
+    });
+  });
 }
 
 /** Erases what is on a list, and has what the log does not know as deleted deleted. */

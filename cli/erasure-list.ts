@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { existsSync, openSync, closeSync, fsyncSync, readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import { isKind, isTenant, isUuid, refKey } from "../schemas/ids.ts";
+import { type ActorRef, isKind, isTenant, isUuid, refKey } from "../schemas/ids.ts";
 import type { Deletion } from "../streams/erasure.ts";
 
 const fileOf = (folder: string): string => join(folder, "erasures");
@@ -16,7 +16,12 @@ const fileOf = (folder: string): string => join(folder, "erasures");
 export interface ErasureList {
   /** Resolves when it is on the disk. */
   remember(erasure: Deletion): Promise<void>;
+  /** Whether this process has remembered the actor's, not too long ago. */
+  knows(ref: ActorRef): boolean;
 }
+
+/** Actors that a process knows to be on its list. */
+const known_max = 10_000;
 
 /** What stands in a list, and the numbers of lines that cannot be read: 1 is the first. */
 export interface Listed {
@@ -30,6 +35,7 @@ export const lineOf = ({ at, ref, sequence }: Deletion): string =>
 
 export function openErasureList(folder: string): ErasureList {
   const file = fileOf(folder);
+  const known = new Set<string>();
   let writing: Promise<void> = Promise.resolve();
   const write = async (line: string): Promise<void> => {
     const fresh = !existsSync(file);
@@ -39,7 +45,10 @@ export function openErasureList(folder: string): ErasureList {
     if (fresh) flushFolder(folder);
   };
   return {
+    knows: (ref) => known.has(refKey(ref)),
     remember(erasure) {
+      known.add(refKey(erasure.ref));
+      if (known.size > known_max) for (const oldest of known) if (known.delete(oldest)) break;
       const written = writing.then(() => write(lineOf(erasure)));
       writing = written.catch(() => undefined);
       return written;

@@ -38,7 +38,7 @@ import { openVault } from "../streams/vault.ts";
 import { joinWorkers } from "../streams/workers.ts";
 import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
-import { eraseListed, openErasures } from "./erasing.ts";
+import { eraseListed, openErasures, rememberOthers } from "./erasing.ts";
 import { checkHead, checkWitnesses, keepHead } from "./head-file.ts";
 import { keptLook, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
@@ -96,6 +96,7 @@ export async function startSystem(
     await checkWitnesses(log, remembered, home);
     const erasing = { streams, vault, log, secret };
     const erasures = home === null ? null : await openErasures(home, erasing, report);
+    if (erasures !== null) ends.push(rememberOthers(erasing, erasures, report));
     const models = createModels({ openai: openAiOf(config), clock });
     ends.push(() => models.close());
     const listed = models.listed();

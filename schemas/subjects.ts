@@ -166,6 +166,12 @@ export function workerSubject(worker: string): string {
   return `worker.${worker}`;
 }
 
+/** Parses what `kvKey` built; null for anything else. */
+export function parseKvKey(key: string): ActorRef | null {
+  const [tenant, kind, id, ...rest] = key.split(".");
+  return rest.length > 0 ? null : refOf(tenant, kind, id);
+}
+
 /** The key of an actor in a KV bucket. */
 export function kvKey(ref: ActorRef): string {
   assertRef(ref);

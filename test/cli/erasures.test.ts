@@ -11,7 +11,7 @@ import {
   parseErasures,
   readErasures,
 } from "../../cli/erasure-list.ts";
-import { eraseListed, openErasures, type Place } from "../../cli/erasing.ts";
+import { eraseListed, openErasures, type Place, rememberOthers } from "../../cli/erasing.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { empty_head } from "../../schemas/commit.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
@@ -107,18 +107,34 @@ describe("on a real server", () => {
     await talk.command("send", { text: "hello" });
     await talk.event("turn.completed");
     await talk.command("delete", {});
-    const full = { remember: () => Promise.reject(new Error("the disk is full")) };
+    const remember = (): Promise<void> => Promise.reject(new Error("the disk is full"));
+    const full = { remember, knows: () => false };
     await expect(eraseListed(place, full, talk.ref)).rejects.toThrow("the disk is full");
     expect(await vault.erased(talk.ref)).toBe(false);
 
     const list = openErasureList(folder);
+    const stop = rememberOthers(place, list, report);
     await eraseListed(place, list, talk.ref);
     await eraseListed(place, list, talk.ref);
+    stop();
     expect(await vault.erased(talk.ref)).toBe(true);
     const last = await log.last(talk.ref);
     const known = { ref: talk.ref, at: last?.at, sequence: last?.sequence };
     expect(parseErasures(text()).erasures).toEqual([known]);
     expect(await all(readDeletions(streams))).toEqual([known]);
+  });
+
+  test("what a worker without a folder erases is on the list of whoever has the folder", async () => {
+    await world.worker();
+    const stop = rememberOthers(place, openErasureList(folder), report);
+    const talk = await world.talk();
+    await talk.command("send", { text: "hello" });
+    await talk.event("turn.completed");
+    await talk.command("delete", {});
+    await expect
+      .poll(() => parseErasures(text()).erasures.map(({ ref }) => ref))
+      .toEqual([talk.ref]);
+    stop();
   });
 
   test("what a backup brings back is erased before anybody reads it, and then deleted in the log, too", async () => {
