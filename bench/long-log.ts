@@ -13,14 +13,21 @@ import type { Streams } from "../streams/connection.ts";
 import type { ContentKey, Vault } from "../streams/vault.ts";
 import { idFrom, type Random, seeded, type Step, tale } from "./tales.ts";
 
-export interface LongLog {
+export interface Written {
   readonly events: number;
   readonly commits: number;
   readonly conversations: number;
   /** Of the stored messages, without their headers. */
   readonly bytes: number;
-  /** The sequence of the last commit. */
-  readonly sequence: number;
+}
+
+export interface LongLog {
+  /** Appends one more decision, without waiting for the answer; its sequence and how many events. */
+  append(): Promise<{ readonly sequence: number; readonly events: number }>;
+  /** Resolves when all are stored. Throws what the server refused. */
+  settled(): Promise<void>;
+  written(): Written;
+  end(): void;
 }
 
 /** Conversations that go on at the same time. */
@@ -43,11 +50,25 @@ export async function writeLongLog(
   streams: Streams,
   vault: Vault,
   options: { readonly events: number; readonly seed: number },
+): Promise<Written> {
+  const width = Math.min(open_conversations, Math.ceil(options.events / 100));
+  const log = await openLongLog(streams, vault, { seed: options.seed, width });
+  while (log.written().events < options.events) await log.append();
+  await log.settled();
+  log.end();
+  return log.written();
+}
+
+/** A log that grows by one decision at a time, of `width` conversations that go on at once. */
+export async function openLongLog(
+  streams: Streams,
+  vault: Vault,
+  options: { readonly seed: number; readonly width: number },
 ): Promise<LongLog> {
-  const random = seeded(options.seed);
+  const { seed, width } = options;
+  const random = seeded(seed);
   const appends = await pipelined(streams);
   const written = { events: 0, commits: 0, conversations: 0, bytes: 0 };
-  const width = Math.min(open_conversations, Math.ceil(options.events / 100));
   const opened = (): Open => {
     written.conversations += 1;
     return begin(random, vault, begin_ms + written.events * 10);
@@ -55,38 +76,41 @@ export async function writeLongLog(
   const open = Array.from({ length: width }, opened);
   // Keys are asked for well before they are needed.
   const ahead = Array.from({ length: Math.ceil(width / 4) }, opened);
-  while (written.events < options.events) {
-    const at = Math.floor(random() * open.length);
-    const one = open[at];
-    if (one === undefined) break;
-    const next = one.steps.next();
-    if (next.done === true) {
+  /** The next decision of any of them. */
+  const next = (): { one: Open; step: Step } => {
+    for (;;) {
+      const at = Math.floor(random() * width);
+      const one = open[at];
+      const { done, value: step } = one?.steps.next() ?? { done: true, value: undefined };
+      if (one !== undefined && done !== true) return { one, step };
       open[at] = ahead.shift() ?? opened();
       ahead.push(opened());
-      continue;
     }
-    const step = next.value;
-    one.at_ms += Math.ceil(step.after_ms);
-    const draft: CommitDraft = {
-      ...{ ref: one.ref, commit: idFrom(random, one.at_ms), command: idFrom(random, one.at_ms) },
-      ...{ traceparent: null, by: step.by, at: new Date(one.at_ms).toISOString() },
-      events: step.events,
-    };
-    const content = contentOf(draft.events);
-    const key = content === null ? null : await one.key;
-    const bytes = encodeCommit(draft, one.head, content, key);
-    const sequence = appends.publish(draft, one.head, bytes);
-    one.head = {
-      ...{ revision: one.head.revision + draft.events.length, sequence, hash: hashOf(bytes) },
-    };
-    written.events += draft.events.length;
-    written.commits += 1;
-    written.bytes += bytes.length;
-    if (appends.inFlight() >= in_flight_max) await appends.room(in_flight_max / 2);
-  }
-  await appends.room(0);
-  appends.end();
-  return { ...written, sequence: appends.sequence() };
+  };
+  return {
+    async append() {
+      const { one, step } = next();
+      one.at_ms += Math.ceil(step.after_ms);
+      const draft: CommitDraft = {
+        ...{ ref: one.ref, commit: idFrom(random, one.at_ms), command: idFrom(random, one.at_ms) },
+        ...{ traceparent: null, by: step.by, at: new Date(one.at_ms).toISOString() },
+        events: step.events,
+      };
+      const content = contentOf(draft.events);
+      const bytes = encodeCommit(draft, one.head, content, content === null ? null : await one.key);
+      if (appends.inFlight() >= in_flight_max) await appends.room(in_flight_max / 2);
+      const sequence = appends.publish(draft, one.head, bytes);
+      const events = draft.events.length;
+      one.head = { revision: one.head.revision + events, sequence, hash: hashOf(bytes) };
+      written.events += events;
+      written.commits += 1;
+      written.bytes += bytes.length;
+      return { sequence, events };
+    },
+    settled: () => appends.room(0),
+    written: () => ({ ...written }),
+    end: () => appends.end(),
+  };
 }
 
 function begin(random: Random, vault: Vault, at_ms: number): Open {
@@ -109,7 +133,6 @@ interface Appends {
   inFlight(): number;
   /** Resolves when no more than so many are unanswered. Throws what the server refused. */
   room(in_flight: number): Promise<void>;
-  sequence(): number;
   end(): void;
 }
 
@@ -146,7 +169,6 @@ async function pipelined({ nc, jsm }: Streams): Promise<Appends> {
       }
       if (problem !== null) throw problem;
     },
-    sequence: () => sequence,
     end: () => answers.unsubscribe(),
   };
 }

@@ -6,8 +6,11 @@ import { cold } from "./cold.ts";
 import { commands } from "./commands.ts";
 import { fanout } from "./fanout.ts";
 import { machine, type Figure } from "./figures.ts";
+import { projectionLag } from "./projection-lag.ts";
+import { rebuildScenario } from "./rebuild.ts";
 import { takeover } from "./takeover.ts";
 import { turns } from "./turns.ts";
+import { verify } from "./verify.ts";
 
 const scenarios = {
   append: "commits per second into the log, beside bare publishes of the same size",
@@ -17,12 +20,15 @@ const scenarios = {
   takeover: "time from kill -9 of a worker to the next token of the answer it was writing",
   turns: "first-token latency, turns per second beside a bare loop, CPU per token",
   fanout: "deliveries per second of one conversation to many sockets, latency, memory a socket",
+  rebuild: "events per second into new read models, on Postgres and on PGlite, and memory",
+  "projection-lag": "time from an append until Postgres shows it, at 100, 1,000 and 3,000 events/s",
+  verify: "events per second of a log whose chains are proved",
 } as const;
 
 function usage(why: string): never {
   process.stderr.write(`${why}\n\nScenarios:\n`);
   for (const [name, what] of Object.entries(scenarios))
-    process.stderr.write(`  ${name.padEnd(8)} ${what}\n`);
+    process.stderr.write(`  ${name.padEnd(14)} ${what}\n`);
   process.stderr.write(
     "\nFlags: --json, --scale <number> (of the amounts), --rate <turns/s>, --sockets <n>\n",
   );
@@ -66,9 +72,13 @@ const print = (one: Figure): void => {
     );
   }
 };
+/** What stands beside the figures for people. */
+const say = (line: string): void => {
+  if (!values.json) process.stdout.write(`${line}\n`);
+};
 if (!values.json) {
   process.stdout.write(`${scenario} on ${machine()}\n`);
-  process.stdout.write("sync default, and always where a figure says so; database PGlite\n");
+  process.stdout.write("sync default, and always where a figure says so\n");
 }
 // What was started is ended when this process ends, but not when a signal just takes it away.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -95,6 +105,15 @@ switch (scenario) {
     break;
   case "fanout":
     await fanout(print, scale, sockets);
+    break;
+  case "rebuild":
+    await rebuildScenario(print, scale, say);
+    break;
+  case "projection-lag":
+    await projectionLag(print, scale, say);
+    break;
+  case "verify":
+    await verify(print, scale);
     break;
   default:
     usage(`"${scenario}" is not a scenario.`);

@@ -151,13 +151,21 @@ function childrenOf(parent: number): number[] {
     .filter((pid) => statOf(pid)?.parent === parent);
 }
 
-function statOf(pid: number): { parent: number; cpu_us: number } | null {
+interface Stat {
+  readonly parent: number;
+  readonly cpu_us: number;
+  /** Of its children that have ended. */
+  readonly ended_us: number;
+}
+
+function statOf(pid: number): Stat | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     // Ticks of 10 ms, as Linux tells them.
     const cpu_us = (Number(fields[11]) + Number(fields[12])) * 10_000;
-    return { parent: Number(fields[1]), cpu_us };
+    const ended_us = (Number(fields[13]) + Number(fields[14])) * 10_000;
+    return { parent: Number(fields[1]), cpu_us, ended_us };
   } catch {
     return null;
   }
@@ -166,6 +174,13 @@ function statOf(pid: number): { parent: number; cpu_us: number } | null {
 /** CPU time that processes have used so far, in microseconds. */
 export const cpuOf = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => sum + (statOf(pid)?.cpu_us ?? 0), 0);
+
+/** The same of a process and all that it has started, also what has ended, in microseconds. */
+export function cpuOfTree(pid: number): number {
+  const stat = statOf(pid);
+  if (stat === null) return 0;
+  return childrenOf(pid).reduce((sum, one) => sum + cpuOfTree(one), stat.cpu_us + stat.ended_us);
+}
 
 /** Memory that a process holds, in bytes. */
 export function residentBytes(pid: number): number {
