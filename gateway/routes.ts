@@ -21,6 +21,7 @@ import {
 import type { Exchange } from "./exchange.ts";
 import { listEvents, readState } from "./history-api.ts";
 import { localSignIn } from "./local-sign-in.ts";
+import { metrics_type, metricsText } from "./metrics.ts";
 import { serveAsset } from "./page.ts";
 import type { Service } from "./service.ts";
 
@@ -147,6 +148,13 @@ async function dispatch(exchange: Exchange, service: Service): Promise<void> {
       const readiness = await ports.ready();
       return exchange.answer({ status: readiness.ready ? 200 : 503, body: readiness });
     }
+    case "/metrics":
+      if (!reads) return notAllowed(exchange, "GET, HEAD");
+      return exchange.answer({
+        status: 200,
+        headers: { "Content-Type": metrics_type, "Cache-Control": "no-store" },
+        body: Buffer.from(await metricsText(ports)),
+      });
     case "/api/v1/auth/local":
       if (exchange.method !== "POST") return notAllowed(exchange, "POST");
       return exchange.answer({ status: 200, body: await localSignIn(exchange, ports) });

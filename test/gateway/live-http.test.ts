@@ -1,5 +1,6 @@
 /** The HTTP API on real parts: shapes, codes, pages, and the life of a conversation. */
 import { beforeAll, describe, expect, test } from "vitest";
+import { AppError } from "../../schemas/errors.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type Running, startRunning } from "./running.ts";
@@ -101,6 +102,22 @@ describe("over HTTP", () => {
       cursor = typeof next === "string" ? `&cursor=${encodeURIComponent(next)}` : "";
     } while (cursor !== "");
     expect(seen).toEqual(made);
+  });
+
+  test("metrics say how far each read model is, also while the database is away", async () => {
+    await running.http("POST", api, { body: {} });
+    const scrape = async (url: string): Promise<string> => (await fetch(`${url}/metrics`)).text();
+    const lag = /^colloquy_projection_lag_commits\{read_model="messages"\} 0$/m;
+    await expect.poll(() => scrape(running.gateway.url), { timeout: 10_000 }).toMatch(lag);
+    const text = await scrape(running.gateway.url);
+    const [, end = ""] = /^colloquy_log_sequence (\d+)$/m.exec(text) ?? [];
+    expect(Number(end)).toBeGreaterThan(0);
+    expect(text).toContain(`colloquy_projection_position{read_model="messages"} ${end}\n`);
+    const away = new AppError("unavailable");
+    const queries = { ...running.queries, positions: () => Promise.reject(away) };
+    const without = await scrape((await running.another({ queries })).url);
+    expect(without).toMatch(/^colloquy_log_sequence \d+$/m);
+    expect(without).not.toContain("colloquy_projection");
   });
 
   test("health, readiness and problems, each with its code", async () => {

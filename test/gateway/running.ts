@@ -9,7 +9,7 @@ import { leaseOf } from "../../projections/generations.ts";
 import { logSource } from "../../projections/log-source.ts";
 import { connectDatabase } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
-import { openQueries } from "../../projections/queries/queries.ts";
+import { openQueries, type Queries } from "../../projections/queries/queries.ts";
 import { startRunner } from "../../projections/runner.ts";
 import type { Role } from "../../schemas/access-token.ts";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
@@ -27,6 +27,7 @@ export interface Running {
   readonly gateway: Gateway;
   /** What was reported as a fault; empty in a healthy run. */
   readonly problems: readonly string[];
+  readonly queries: Queries;
   /** Another gateway of the same system; `change` replaces ports. */
   another(change?: Partial<GatewayPorts>): Promise<Gateway>;
   token(user?: string, tenant?: string, ttl_s?: number, role?: Role): Promise<string>;
@@ -96,7 +97,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
   const token: Running["token"] = (user = "ann", tenant = "acme", ttl_s = 3_600, role = "member") =>
     issueAccessToken(secret, { tenant, user, role }, ttl_s, Date.now());
   return {
-    ...{ world, gateway, problems, another, token },
+    ...{ world, gateway, problems, queries, another, token },
     async stop() {
       for (const end of ends.splice(0).reverse()) await end();
     },
