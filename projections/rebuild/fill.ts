@@ -126,7 +126,7 @@ export async function fill(
       if (last !== undefined) place = { position: last.sequence, hash: last.hash };
       const { rows, chars } = cache.waiting();
       if (rows >= bounds.flush_rows || chars >= limits.rebuild_flush_chars) await flush();
-      if (clock.now() - told >= told_ms) {
+      if (clock.now() - told >= told_ms && place.position < end) {
         told = clock.now();
         tell();
       }

@@ -1,0 +1,67 @@
+/** Rebuilding processes that are killed with -9 at random moments, until one comes to its end. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readGenerations } from "../../projections/generations.ts";
+import type { Database } from "../../projections/postgres.ts";
+import { dialects, dump, open, openLanes, type Served } from "./databases.ts";
+import { randomHistory, seeded } from "./history.ts";
+
+const commits = 2_000;
+const kills = { postgres: 20, pglite: 3 } as const;
+
+describe.each(dialects)("a killed rebuild on $name", ({ name, missing, start }) => {
+  describe.skipIf(missing)("with a server", () => {
+    let served: Served;
+    let database: Database;
+    beforeAll(async () => {
+      served = await start();
+      database = await open(served);
+    }, 90_000);
+    afterAll(async () => {
+      await database?.close();
+      await served?.stop();
+    });
+
+    /** Resolves with what it said last; killed `after_ms` behind its first word. */
+    const child = async (after_ms: number | null, slow_ms: number): Promise<string> => {
+      const words = [
+        ...[`${import.meta.dirname}/rebuild-child.ts`, served.url],
+        ...["91", String(commits), String(slow_ms)],
+      ];
+      const process_ = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit"] });
+      let said = "";
+      process_.stdout.on("data", (chunk: Buffer) => {
+        if (said === "" && after_ms !== null) setTimeout(() => process_.kill("SIGKILL"), after_ms);
+        said += chunk.toString();
+      });
+      await once(process_, "close");
+      return said.trim().split("\n").at(-1) ?? "";
+    };
+
+    test("I8: ends in an equal read model, wherever it was killed", async () => {
+      const history = randomHistory(91, commits, 40);
+      for (const lane of await openLanes(database)) {
+        for (let at = 0; at < commits; at += 500) await lane.apply(history.slice(at, at + 500));
+      }
+      const expected = await dump(database);
+      const random = seeded(92);
+      const reached: number[] = [];
+      for (let kill = 0; kill < kills[name]; kill++) {
+        // Slower than it could be, so that most of them die on the way and some in the last steps.
+        await child(Math.floor(random() * 300), kill % 4 === 3 ? 0 : 8);
+        const building = (await readGenerations(database)).find(
+          ({ state }) => state === "building",
+        );
+        reached.push(building?.position ?? 0);
+      }
+      expect(await child(null, 0)).toBe("done");
+      expect(new Set(reached).size, reached.join(" ")).toBeGreaterThan(1);
+      const live = (await readGenerations(database)).filter(({ state }) => state === "live");
+      expect(live.every(({ generation, position }) => generation > 1 && position === commits)).toBe(
+        true,
+      );
+      expect(await dump(database)).toEqual(expected);
+    }, 120_000);
+  });
+});
