@@ -31,9 +31,10 @@ export function copyText(table: Table, rows: readonly Row[]): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   let text = "";
   for (const row of rows) {
-    for (const [index, column] of columns.entries()) {
-      if (index > 0) text += "\t";
-      text += written(row[column]);
+    let separator = "";
+    for (const column of columns) {
+      text += separator + written(row[column]);
+      separator = "\t";
     }
     text += "\n";
     if (text.length < chunk_chars) continue;

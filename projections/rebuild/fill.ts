@@ -112,15 +112,10 @@ export async function fill(
       if (signal.aborted) break;
       checkContiguous(batch, place.position);
       const commits = readable(batch, names);
-      await cache.load(commits, seen);
-      for (const commit of commits) {
-        try {
-          cache.fold(commit, seen);
-        } catch (error) {
-          throw new Poisoned(names, commit, error instanceof Error ? error.message : String(error));
-        }
-        counted.events += commit.events.length;
-      }
+      await cache.apply(commits, seen, (commit, error) => {
+        throw new Poisoned(names, commit, error instanceof Error ? error.message : String(error));
+      });
+      for (const { events } of commits) counted.events += events.length;
       counted.commits += batch.length;
       const last = batch.at(-1);
       if (last !== undefined) place = { position: last.sequence, hash: last.hash };

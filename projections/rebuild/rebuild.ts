@@ -9,7 +9,7 @@ import { ensureCatalog } from "../catalog.ts";
 import { compare, Contradiction, holeIn } from "../contradictions.ts";
 import { createGeneration, type Generation, generationOf, type Recorded } from "../generations.ts";
 import { Hole, LostRace } from "../lane.ts";
-import type { Database } from "../postgres.ts";
+import { type Database, sqlState } from "../postgres.ts";
 import type { Projector } from "../projector.ts";
 import { checkViews, createIndexes, showTables, shownBy } from "../tables.ts";
 import { fill, type FillPorts } from "./fill.ts";
@@ -184,6 +184,12 @@ export async function explained<T>(
     const error = thrown instanceof Hole ? await holeIn(ports.source, thrown) : thrown;
     if (error instanceof LostRace) {
       throw new AppError("bad_request", "Another rebuild of it is running; let that one finish.", {
+        cause: error,
+      });
+    }
+    if (!(error instanceof AppError) && sqlState(error) !== null) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new AppError("internal", `The database refuses what the log gives: ${why}.`, {
         cause: error,
       });
     }

@@ -48,6 +48,11 @@ export interface SheetRows {
   readonly changed: readonly Row[];
 }
 
+interface Wanted {
+  readonly ref: ActorRef;
+  readonly part: string | null;
+}
+
 /** One sheet's side of the cache: the fold's view of the actor in hand. */
 class Target implements Rows<Row> {
   readonly one: Generation;
@@ -55,6 +60,9 @@ class Target implements Rows<Row> {
   readonly index: number;
   dirty: Entry[] = [];
   cleared = new Map<string, ActorRef>();
+  /** The sequence that its generation had seen when the rebuild began. */
+  seen = 0;
+  /** The actor in hand; null when its commit is not for this sheet. */
   actor: Actor | null = null;
   slot: Slot = { entries: new Map(), whole: true };
 
@@ -62,6 +70,11 @@ class Target implements Rows<Row> {
     this.one = one;
     this.sheet = sheet;
     this.index = index;
+  }
+
+  /** Whether a commit is for it: of its kinds, and not in its rows already. */
+  reads({ ref, sequence }: Commit): boolean {
+    return sequence > this.seen && this.one.projector.kinds.includes(ref.kind);
   }
 
   get(part: string | null): Row | undefined {
@@ -95,11 +108,19 @@ class Target implements Rows<Row> {
   }
 }
 
+/** Says which commit could not be folded, and why; never returns. */
+export type Refuse = (commit: Commit, error: unknown) => never;
+
 export interface RowCache {
-  /** Loads what the commits want and the cache does not have. `seen`: a projector's own position. */
-  load(commits: readonly Commit[], seen: (one: Generation) => number): Promise<void>;
-  /** Folds one commit into every projector that has not seen it. Throws what a fold throws. */
-  fold(commit: Commit, seen: (one: Generation) => number): void;
+  /**
+   * Folds commits into every projector that has not `seen` them yet, after loading what they want and
+   * is not here.
+   */
+  apply(
+    commits: readonly Commit[],
+    seen: (one: Generation) => number,
+    refuse: Refuse,
+  ): Promise<void>;
   /** Rows and characters that wait to be written; characters are an upper bound. */
   waiting(): { readonly rows: number; readonly chars: number };
   /** What is to be written, by generation; from then on it counts as written. */
@@ -134,12 +155,9 @@ export function createRowCache(database: Database, generations: readonly Generat
     }
     return actor;
   };
-  const reads = (target: Target, commit: Commit, seen: (one: Generation) => number): boolean =>
-    target.one.projector.kinds.includes(commit.ref.kind) && commit.sequence > seen(target.one);
-
   const loadInto = async (
     { one, sheet, index }: Target,
-    wanted: readonly { readonly ref: ActorRef; readonly part: string | null }[],
+    wanted: readonly Wanted[],
   ): Promise<void> => {
     const { table, part } = sheet;
     const [only] = one.projector.kinds;
@@ -162,43 +180,66 @@ export function createRowCache(database: Database, generations: readonly Generat
     }
   };
 
-  return {
-    async load(commits, seen) {
+  /** What the commits want of a sheet and is not here, each once. */
+  const wantedOf = (
+    target: Target,
+    commits: readonly Commit[],
+    involved: readonly Actor[],
+  ): Wanted[] => {
+    const wanted = new Map<string, Wanted>();
+    for (const [index, commit] of commits.entries()) {
+      const actor = involved[index];
+      if (actor === undefined || !target.reads(commit)) continue;
+      const slot = slotOf(actor, target, commit.revision);
+      if (slot.whole) continue;
+      for (const event of commit.events) {
+        const part = target.sheet.wants(event);
+        if (part === undefined || slot.entries.has(part ?? "")) continue;
+        wanted.set(`${refKey(commit.ref)} ${part ?? ""}`, { ref: commit.ref, part });
+      }
+    }
+    return [...wanted.values()];
+  };
+
+  const fold = (commit: Commit, actor: Actor): void => {
+    const { ref, revision, events, at } = commit;
+    const before = actor.rows;
+    const last = revision + events.length - 1;
+    for (const target of targets) {
+      target.actor = target.reads(commit) ? actor : null;
+      if (target.actor !== null) target.slot = slotOf(actor, target, revision);
+    }
+    for (const [index, event] of events.entries()) {
+      const first = index === 0;
+      const place: Place = { ref, revision: revision + index, last, at, first, commit };
       for (const target of targets) {
-        const wanted = new Map<string, { ref: ActorRef; part: string | null }>();
-        for (const commit of commits) {
-          if (!reads(target, commit, seen)) continue;
-          const slot = slotOf(actorOf(commit.ref), target, commit.revision);
-          if (slot.whole) continue;
-          for (const event of commit.events) {
-            const part = target.sheet.wants(event);
-            if (part === undefined || slot.entries.has(part ?? "")) continue;
-            wanted.set(`${refKey(commit.ref)} ${part ?? ""}`, { ref: commit.ref, part });
-          }
+        if (target.actor !== null) target.sheet.fold(target, event, place);
+      }
+    }
+    const chars = weigh(commit);
+    actor.flush = flush;
+    actor.chars += chars;
+    chars_waiting += chars;
+    held = { rows: held.rows + actor.rows - before, chars: held.chars + chars };
+  };
+
+  return {
+    async apply(commits, seen, refuse) {
+      const involved = commits.map(({ ref }) => actorOf(ref));
+      for (const target of targets) {
+        target.seen = seen(target.one);
+        const wanted = wantedOf(target, commits, involved);
+        if (wanted.length > 0) await loadInto(target, wanted);
+      }
+      for (const [index, commit] of commits.entries()) {
+        const actor = involved[index];
+        if (actor === undefined) continue;
+        try {
+          fold(commit, actor);
+        } catch (error) {
+          refuse(commit, error);
         }
-        if (wanted.size > 0) await loadInto(target, [...wanted.values()]);
       }
-    },
-    fold(commit, seen) {
-      const { ref, revision, events, at } = commit;
-      const actor = actorOf(ref);
-      const before = actor.rows;
-      const last = revision + events.length - 1;
-      const concerned = targets.filter((target) => reads(target, commit, seen));
-      for (const target of concerned) {
-        target.actor = actor;
-        target.slot = slotOf(actor, target, revision);
-      }
-      for (const [index, event] of events.entries()) {
-        const first = index === 0;
-        const place: Place = { ref, revision: revision + index, last, at, first, commit };
-        for (const target of concerned) target.sheet.fold(target, event, place);
-      }
-      const chars = weigh(commit);
-      actor.flush = flush;
-      actor.chars += chars;
-      chars_waiting += chars;
-      held = { rows: held.rows + actor.rows - before, chars: held.chars + chars };
     },
     waiting() {
       let rows = 0;

@@ -80,7 +80,7 @@ describe.each(dialects)("a rebuild on $name", ({ missing, start }) => {
     }, 60_000);
 
     test("I9: reads go on through three swaps and a rollback, with traffic, without a step back", async () => {
-      const history = randomHistory(73, 4_000, 40);
+      const history = randomHistory(73, 3_000, 40);
       const log = logOf(history.slice(0, 1_000));
       const told: ((projector: string, sequence: number) => void)[] = [];
       const announce = (projector: string, sequence: number): void => {
@@ -128,14 +128,15 @@ describe.each(dialects)("a rebuild on $name", ({ missing, start }) => {
             positions.set(name, position);
           }
           reads += 1;
+          await new Promise<void>((next) => void systemClock.after(3, next));
         }
       })();
       try {
         for (let round = 0; round < 3; round++) {
-          const ports = rebuilding(database, log, { announce, handover_ms: 1_200 });
+          const ports = rebuilding(database, log, { announce, handover_ms: 400 });
           expect(await rebuild(ports, projectors)).toMatchObject({ done: true });
         }
-        const ports = rebuilding(database, log, { announce, handover_ms: 1_200 });
+        const ports = rebuilding(database, log, { announce, handover_ms: 400 });
         await rollback(ports, projectors, "conversations");
         await rollback(ports, projectors, "messages");
       } finally {
