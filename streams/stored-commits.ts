@@ -28,6 +28,8 @@ export interface StoredRange {
 
 /** Messages that are looked at before others have their turn: some milliseconds of hashing. */
 const batch_max = 256;
+/** A server stops without a word at a block that it cannot unpack, and its heart beats on. */
+const silent_ms_max = 15_000;
 /** Readings in a row in which a replica had nothing of what its leader has. */
 const idle_readings_max = 20;
 
@@ -66,13 +68,16 @@ async function* readReplica(
   const pulling = await asked(pullEvents(streams, after, filter));
   const { stop, pending } = pulling;
   const unlink = streams.onLink(stop);
+  let position = after;
   signal?.addEventListener("abort", stop);
   try {
     for (let left = pending; left > 0;) {
-      const arrived = await pulling.take(batch_max);
+      const silent = setTimeout(stop, silent_ms_max);
+      const arrived = await pulling.take(batch_max).finally(() => clearTimeout(silent));
       signal?.throwIfAborted();
       const last = arrived.at(-1);
-      if (last === undefined) throw failed(new Error("its reader has ended early"));
+      if (last === undefined) throw failed(new Error(`nothing comes behind sequence ${position}`));
+      position = last.sequence;
       for (const { sequence, message } of arrived) {
         if (sequence > until) return;
         yield { subject: message.subject, sequence, data: message.data };

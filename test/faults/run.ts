@@ -158,8 +158,10 @@ export async function run(options: RunOptions): Promise<Verdict> {
     const log = await reader.log();
     for (const one of log) {
       if ("undecodable" in one) bad(`the commit at ${one.sequence} does not decode: ${one.reason}`);
-      else if (!byRef.has(refKey(one.ref))) bad(`nobody asked for ${refKey(one.ref)}`);
+      else if (one.ref.kind !== "workspace" && !byRef.has(refKey(one.ref)))
+        bad(`nobody asked for ${refKey(one.ref)}`);
     }
+    for (const why of await reader.anchors()) bad(why);
     const database = await connectDatabase(system.databaseUrl);
     const empty = await startDatabase(join(folder, "projected-again"));
     try {

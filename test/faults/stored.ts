@@ -15,6 +15,7 @@ import { type Log, openLog } from "../../streams/log.ts";
 import { readCommits, type Undecodable } from "../../streams/reader.ts";
 import { commands_stream, dead_stream } from "../../streams/topology.ts";
 import { openVault, type Vault } from "../../streams/vault.ts";
+import { verifyAnchors } from "../../streams/verify-anchors.ts";
 import { dump } from "../projections/databases.ts";
 
 export interface Stored {
@@ -28,6 +29,8 @@ export interface Stored {
   end(): Promise<number>;
   /** One actor's commits, each checked against the hash of the one before. Throws `BrokenChain`. */
   line(ref: ActorRef): Promise<Commit[]>;
+  /** What does not fit of the anchors that workers made meanwhile. */
+  anchors(): Promise<string[]>;
   /** The whole log in its order. */
   log(): Promise<(Commit | Undecodable)[]>;
   close(): Promise<void>;
@@ -56,6 +59,10 @@ export async function openStored(natsUrl: string, masterKey: Uint8Array): Promis
       const commits: Commit[] = [];
       for await (const commit of log.read(ref, empty_head)) commits.push(commit);
       return commits;
+    },
+    async anchors() {
+      const { faults } = await verifyAnchors(streams, { tenant: null, root: null });
+      return faults.map(({ tenant, reason }) => `I3: the anchors of ${tenant}: ${reason}`);
     },
     async log() {
       const end = await log.lastSequence();

@@ -82,6 +82,7 @@ export async function startSystem(folder: string, died: (why: string) => void): 
     COLLOQUY_SECRET: secret,
     COLLOQUY_MASTER_KEY: masterKey.toString("hex"),
     COLLOQUY_PORT: String(gatewayPort),
+    COLLOQUY_ANCHOR_MINUTES: "1",
     COLLOQUY_DATA: join(folder, "data"),
   };
   const base = { logs: folder, cwd: root, died };
