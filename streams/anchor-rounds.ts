@@ -12,25 +12,20 @@ import type { CommandData } from "../schemas/commands.ts";
 import { AppError } from "../schemas/errors.ts";
 import { type ActorRef, type By, type Clock, type Ids, workspaceRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import { eventFilter, eventSubject } from "../schemas/subjects.ts";
 import { type Anchor, lastAnchor, workspaces } from "./anchors.ts";
-import { addTo, chainCommit, type Changes, noChanges, rootOf } from "./chain-heads.ts";
+import { changedBehind, type Known, type PassParts, since } from "./anchor-pass.ts";
+import { rootOf } from "./chain-heads.ts";
 import type { CommandPublisher } from "./commands.ts";
-import type { Streams } from "./connection.ts";
+import { DamagedCommit } from "./faults.ts";
 import { lastSequence } from "./log.ts";
-import { readStored } from "./stored-commits.ts";
 
-export interface RoundParts {
-  readonly streams: Streams;
+export interface RoundParts extends PassParts {
   readonly publish: CommandPublisher;
   /** Who asks for the anchors. */
   readonly by: By;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly report: (problem: { what: string; ref?: ActorRef; error?: unknown }) => void;
-  readonly signal?: AbortSignal | undefined;
-  /** For tests, at least 2: a workspace and what changed; else `limits.anchor_chains_max`. */
-  readonly chains_max?: number;
 }
 
 export interface Rounds {
@@ -44,61 +39,77 @@ export interface Rounds {
   next(onAnchor?: (anchor: Anchor) => void): Promise<boolean>;
 }
 
-/** Reads from the log where to go on. Throws `AppError("unavailable")`, `DamagedCommit`. */
+/** Reads from the log where to go on. Throws `AppError("unavailable")`. */
 export async function openRounds(parts: RoundParts): Promise<Rounds> {
   const { streams, report, signal } = parts;
   /** Everything up to here is anchored, but for the tenants that lag behind. */
   let covered = 0;
+  /** Tenant → the sequence up to which it is anchored, where that is further. */
+  const anchored = new Map<string, number>();
   /** Tenant → the sequence behind which it waits. */
   const behind = new Map<string, number>();
-  const settled = (): number =>
-    [...behind.values()].reduce((one, two) => Math.min(one, two), covered);
+  const lag = (from: number): number =>
+    [...behind.values()].reduce((one, two) => Math.min(one, two), from);
+  const forget = (): void => {
+    for (const [tenant, sequence] of anchored) if (sequence <= covered) anchored.delete(tenant);
+  };
+  const say = (tenant: string, error: unknown): void => {
+    signal?.throwIfAborted();
+    report({ what: "a tenant is not anchored yet", ref: workspaceRef(tenant), error });
+  };
 
-  const tenants = [...(await workspaces(streams, null)).keys()];
-  await someAtOnce(tenants, async (tenant) => {
-    covered = Math.max(covered, (await lastAnchor(streams, tenant))?.settled ?? 0);
-  });
-
-  /** Brings one tenant up to `until`. `known` are its changes behind `after`. */
-  const anchorOne = async (
-    tenant: string,
-    known: Known | null,
-    until: number,
-    onAnchor: (anchor: Anchor) => void,
-  ): Promise<void> => {
+  await someAtOnce([...(await workspaces(streams, null)).keys()], async (tenant) => {
     try {
-      await bringUp(parts, tenant, known, { until, settled: settled(), onAnchor });
+      const last = await lastAnchor(streams, tenant);
+      if (last === null) return;
+      covered = Math.max(covered, last.settled);
+      anchored.set(tenant, last.sequence);
+    } catch (error) {
+      if (!(error instanceof DamagedCommit)) throw error;
+      say(tenant, error);
+    }
+  });
+  forget();
+
+  /** Brings one tenant up to where it is aimed. `known` are its changes behind `after`. */
+  const anchorOne = async (tenant: string, known: Known | null, options: Aim): Promise<void> => {
+    try {
+      await bringUp(parts, tenant, known, options);
       behind.delete(tenant);
     } catch (error) {
       if (!behind.has(tenant)) behind.set(tenant, known?.after ?? 0);
-      const ref = workspaceRef(tenant);
-      signal?.throwIfAborted();
-      report({ what: "a tenant is not anchored yet", ref, error });
+      say(tenant, error);
     }
   };
   return {
-    settled,
+    settled: () => lag(covered),
     async next(onAnchor = () => undefined) {
       const end = await lastSequence(streams);
-      await someAtOnce([...behind.keys()], (tenant) => anchorOne(tenant, null, end, onAnchor));
+      const aim = { until: end, settled: lag(covered), onAnchor };
+      await someAtOnce([...behind.keys()], (tenant) => anchorOne(tenant, null, aim));
       while (covered < end) {
-        const after = covered;
-        const { changed, until } = await changedBehind(parts, null, after, end);
+        const afterOf = (tenant: string): number => anchored.get(tenant) ?? covered;
+        const pass = await changedBehind(parts, { tenant: null, after: covered, end, afterOf });
+        const { changed, first, until } = pass;
+        // Whatever was found before the first that waits is anchored already.
+        const next = { until, settled: lag(Math.min(first - 1, until)), onAnchor };
         const waiting = [...changed].filter(([tenant]) => !behind.has(tenant));
         await someAtOnce(waiting, ([tenant, changes]) =>
-          anchorOne(tenant, { changes, after }, until, onAnchor),
+          anchorOne(tenant, { changes, after: afterOf(tenant) }, next),
         );
         covered = until;
+        forget();
       }
       return behind.size === 0 && covered >= end;
     },
   };
 }
 
-/** A tenant's changes behind a sequence. */
-interface Known {
-  readonly changes: Changes;
-  readonly after: number;
+/** What anchors are made for: up to where, and what they say of all tenants. */
+interface Aim {
+  readonly until: number;
+  readonly settled: number;
+  readonly onAnchor: (anchor: Anchor) => void;
 }
 
 /** Anchors one tenant up to `until`. Throws when its workspace did not take an anchor. */
@@ -106,19 +117,14 @@ async function bringUp(
   parts: RoundParts,
   tenant: string,
   known: Known | null,
-  options: {
-    readonly until: number;
-    readonly settled: number;
-    readonly onAnchor: (anchor: Anchor) => void;
-  },
+  { until, settled, onAnchor }: Aim,
 ): Promise<void> {
-  const { until, settled, onAnchor } = options;
   for (let last = await lastAnchor(parts.streams, tenant); ;) {
     const after = last?.sequence ?? 0;
     if (after >= until) return;
     const window =
       known === null || after > known.after
-        ? await changedBehind(parts, tenant, after, until)
+        ? await changedBehind(parts, { tenant, after, end: until })
         : { changed: new Map([[tenant, await since(parts, tenant, after, known)]]), until };
     const changes = window.changed.get(tenant);
     if (changes?.substantial !== true) return;
@@ -129,53 +135,6 @@ async function bringUp(
     last = await asked(parts, tenant, data);
     onAnchor(last);
   }
-}
-
-/**
- * All changes behind the tenant's last anchor, at `after`, when those behind `known.after` are known:
- * between the two there is nothing that waits, so nothing but anchors.
- */
-async function since(
-  { streams, signal }: RoundParts,
-  tenant: string,
-  after: number,
-  known: Known,
-): Promise<Changes> {
-  const filter = eventSubject(workspaceRef(tenant));
-  const changes = noChanges();
-  for await (const stored of readStored(streams, { after, until: known.after, filter, signal })) {
-    const commit = chainCommit(stored);
-    if (commit !== null) addTo(changes, commit);
-  }
-  const { heads, commits, substantial } = known.changes;
-  return {
-    heads: new Map([...changes.heads, ...heads]),
-    commits: changes.commits + commits,
-    substantial: changes.substantial || substantial,
-  };
-}
-
-/** What changed behind `after`, of one tenant or all; `until` is where the pass ended. */
-async function changedBehind(
-  { streams, signal, chains_max = limits.anchor_chains_max }: RoundParts,
-  tenant: string | null,
-  after: number,
-  end: number,
-): Promise<{ readonly changed: ReadonlyMap<string, Changes>; readonly until: number }> {
-  const changed = new Map<string, Changes>();
-  let chains = 0;
-  const range = { after, until: end, filter: eventFilter({ tenant: tenant ?? undefined }), signal };
-  for await (const stored of readStored(streams, range)) {
-    const commit = chainCommit(stored);
-    if (commit === null) continue;
-    const changes = changed.get(commit.tenant) ?? noChanges();
-    changed.set(commit.tenant, changes);
-    const before = changes.heads.size;
-    addTo(changes, commit);
-    chains += changes.heads.size - before;
-    if (chains >= chains_max) return { changed, until: stored.sequence };
-  }
-  return { changed, until: end };
 }
 
 /** Asks a workspace for an anchor and waits until it, or another in its place, stands in the log. */

@@ -1,7 +1,9 @@
 /** Anchors on a real server: made, made again after anything, and checked against another history. */
 import { hash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { all_events, eventFilter } from "../../schemas/subjects.ts";
+import { empty_head } from "../../schemas/commit.ts";
+import { workspaceRef } from "../../schemas/ids.ts";
+import { all_events, eventFilter, eventSubject } from "../../schemas/subjects.ts";
 import { type Anchor, lastAnchor, readAnchors } from "../../streams/anchors.ts";
 import { openRounds, type RoundParts } from "../../streams/anchor-rounds.ts";
 import { merkleTree } from "../../streams/merkle.ts";
@@ -9,7 +11,7 @@ import { readStored } from "../../streams/stored-commits.ts";
 import { verifyAnchors } from "../../streams/verify-anchors.ts";
 import { randomOf } from "../simulation/random.ts";
 import { type Desk, openDesk } from "./anchoring-desk.ts";
-import { all, newRef, startSystem, type System } from "./system.ts";
+import { all, draft, newRef, startSystem, type System, titled } from "./system.ts";
 
 test("the tree is that of RFC 6962, by the vectors of Certificate Transparency", () => {
   const inputs = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657"].concat(
@@ -110,6 +112,32 @@ describe("on a log", () => {
     expect(again.settled()).toBeGreaterThan(1);
     await again.next();
     expect(await verify()).toMatchObject({ anchors: 6, faulty: 0 });
+  });
+
+  test("a process that makes one round and ends leaves no more to read than the last round", async () => {
+    const refs = ["acme", "globex"].map((tenant) => newRef(tenant));
+    const begun: number[] = [];
+    for (let more = 0; more < 4; more++) {
+      for (const ref of refs) await desk.grow(ref);
+      const rounds = await openRounds(desk.parts);
+      begun.push(rounds.settled());
+      await rounds.next();
+    }
+    // Two commits and two anchors each time: the last of them are read again.
+    expect(begun).toEqual([0, 0, 4, 8]);
+    expect(await verify()).toMatchObject({ anchors: 8, faulty: 0 });
+    await system.log.append(
+      { ...draft(workspaceRef("initech"), [titled("nothing of a workspace's")]) },
+      empty_head,
+    );
+    await system.streams.js.publish(eventSubject(workspaceRef("umbrella")), "{}");
+    // What cannot be read of one tenant is said, and the others go on.
+    for (const ref of refs) await desk.grow(ref);
+    const rounds = await openRounds(desk.parts);
+    expect(desk.problems[0]).toContain("a tenant is not anchored yet: DamagedCommit");
+    const made: Anchor[] = [];
+    expect(await rounds.next((anchor) => made.push(anchor))).toBe(false);
+    expect(tenantsOf(made)).toEqual(["acme", "globex"]);
   });
 
   test("an export is a change", async () => {
