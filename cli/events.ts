@@ -2,6 +2,7 @@
 import { data_flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { runExport, runImport } from "./events/archive.ts";
+import { runReplay, runTail } from "./events/follow.ts";
 import { scope_flags } from "./events/scope.ts";
 import { runVerify } from "./events/verify.ts";
 
@@ -10,6 +11,31 @@ const json = "for programs";
 export const events: Command = {
   summary: "the log itself",
   deeds: {
+    tail: {
+      summary: "shows events as they come, after the last ten commits",
+      flags: {
+        ...scope_flags,
+        type: "<noun.verb> only of this type",
+        from: "<sequence|time> and everything since",
+        once: "ends where the log ends",
+        json: "for programs, one event a line",
+        ...data_flag,
+      },
+      run: runTail,
+    },
+    replay: {
+      summary: "gives events out again, for integrations: one a line of JSON, or on a subject",
+      flags: {
+        from: "<sequence|time> where to begin",
+        to: "<sequence|time> where to end; else where the log ends now",
+        rate: "<number> of events a second at most",
+        subject: "<subject> of NATS to publish them on; none of our own",
+        ...scope_flags,
+        type: "<noun.verb> only of this type",
+        ...data_flag,
+      },
+      run: runReplay,
+    },
     export: {
       summary: "writes the log into files, and goes on where it was when it is run again",
       words: "<folder>",

@@ -58,13 +58,14 @@ export function headWitness(folder: string): Witness | null {
 }
 
 /**
- * Compares the log with what others remember of it; `folder` is null when its servers are not ours.
- * Throws `CliError` that says what to restore.
+ * Compares the log with what others remember of it; `folder` is null when its server is not ours, and
+ * `instead` is what else one could do. Throws `CliError` that says what to restore.
  */
 export async function checkWitnesses(
   log: Pick<Log, "lastSequence" | "hashAt">,
   witnesses: readonly Witness[],
   folder: string | null,
+  instead = "",
 ): Promise<void> {
   const end = await log.lastSequence();
   for (const witness of witnesses) {
@@ -73,13 +74,8 @@ export async function checkWitnesses(
     const finding = disagreement(witness, end, found);
     if (finding === null) continue;
     const what = folder === null ? "the log" : homeOf(folder);
-    const head = folder === null ? null : headWitness(folder);
-    const repair =
-      witness.who === head?.who
-        ? `, or remove ${join(folder ?? "", "head")} to go on with what is there`
-        : "";
     throw new CliError(
-      `${finding.sentence} Restore ${what} from the backup that belongs to it${repair}.`,
+      `${finding.sentence} Restore ${what} from the backup that belongs to it${instead}.`,
     );
   }
 }
@@ -90,7 +86,9 @@ export async function checkHead(
   log: Pick<Log, "lastSequence" | "hashAt">,
 ): Promise<void> {
   const head = headWitness(folder);
-  if (head !== null) await checkWitnesses(log, [head], folder);
+  if (head === null) return;
+  const instead = `, or remove ${join(folder, "head")} to go on with what is there`;
+  await checkWitnesses(log, [head], folder, instead);
 }
 
 /** Writes the head as it is now; never one that lies behind what was written. */

@@ -89,8 +89,9 @@ export async function startSystem(
       ends.push(keepHead(folder.path, log, clock, services.lookAtLog));
     }
     const remembered = [
-      ...(await snapshotWitnesses(streams, snapshots_looked_at)),
-      ...(await checkpointWitnesses(database)),
+      // Only workers may read snapshots, and nobody waits for a database that is away.
+      ...(wanted.has("actors") ? await snapshotWitnesses(streams, snapshots_looked_at) : []),
+      ...(await checkpointWitnesses(database).catch(() => [])),
     ];
     const home = embedded.nats ? (folder?.path ?? null) : null;
     await checkWitnesses(log, remembered, home);

@@ -177,3 +177,15 @@ export function kvKey(ref: ActorRef): string {
   assertRef(ref);
   return `${ref.tenant}.${ref.kind}.${ref.id}`;
 }
+
+/** The first tokens of our own subjects, where nobody else's messages belong. */
+const own_roots: ReadonlySet<string> = new Set([
+  ...["evt", "live", "cmd", "timer", "tok", "feed", "dead", "reply", "position", "worker"],
+]);
+
+/** Whether events may be handed out on it: one literal subject that is not ours and not the server's. */
+export function isForeignSubject(subject: string): boolean {
+  const [root = ""] = subject.split(".");
+  const literal = /^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$/.test(subject);
+  return literal && subject.length <= 256 && !own_roots.has(root);
+}

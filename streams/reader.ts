@@ -32,6 +32,8 @@ export interface Reading {
   readonly after: number;
   /** The last sequence to read; without it, reading goes on with what comes. */
   readonly until?: number;
+  /** Only commits on subjects that match; not with `until`, which may lie behind the last of them. */
+  readonly filter?: string;
   readonly signal: AbortSignal;
   /**
    * `last`: only the last commit of each array has its `hash`, the others have "". For whoever keeps
@@ -70,7 +72,7 @@ export async function* readBatches(
   const { signal, until = Number.POSITIVE_INFINITY } = options;
   let position = options.after;
   for (let failures = 0; !signal.aborted && position < until; failures++) {
-    const pulling = await pullEvents(streams, position).catch(() => null);
+    const pulling = await pullEvents(streams, position, options.filter).catch(() => null);
     if (pulling !== null) {
       const { stop } = pulling;
       signal.addEventListener("abort", stop);
