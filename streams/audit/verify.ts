@@ -34,13 +34,15 @@ export interface VerifyOptions {
   readonly witnesses: readonly Witness[];
   /** Whether whoever started the server has judged what it dropped then: not all of it is a loss. */
   readonly judged: boolean;
+  /** For tests; else `thread_commits_min`. */
+  readonly thread_commits_min?: number;
   /** Called now and then with how many of how many sequences have been read. */
   readonly progress?: (read: number, of: number) => void;
 }
 
 const findings_max = 1_000;
 /** Fewer messages are read sooner than threads start. */
-const per_thread_min = 25_000;
+const thread_commits_min = 25_000;
 const threads_max = 8;
 
 /** Throws `AppError("unavailable")` when the log cannot be reached, and only then. */
@@ -56,7 +58,7 @@ export async function verify(streams: Streams, options: VerifyOptions): Promise<
   const findings: Finding[] = findingsOf(told);
   const last = state?.last ?? 0;
   const asked = [...new Set(witnesses.map(({ sequence }) => sequence))];
-  const tasks = partsOf(last, options.url === null ? 1 : availableParallelism()).map(
+  const tasks = partsOf(last, options.thread_commits_min ?? thread_commits_min).map(
     ({ from, to }): Task => ({
       ...{ from, to, filter },
       asked: asked.filter((sequence) => sequence >= from && sequence <= to),
@@ -103,8 +105,8 @@ export async function verify(streams: Streams, options: VerifyOptions): Promise<
 }
 
 /** The log cut into equal parts, one a thread. */
-function partsOf(last: number, cores: number): readonly { from: number; to: number }[] {
-  const most = Math.min(threads_max, cores, Math.floor(last / per_thread_min));
+function partsOf(last: number, least: number): readonly { from: number; to: number }[] {
+  const most = Math.min(threads_max, availableParallelism(), Math.floor(last / least));
   const count = Math.max(1, most);
   const size = Math.ceil(last / count);
   return Array.from({ length: count }, (_, at) => ({

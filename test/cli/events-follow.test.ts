@@ -1,7 +1,7 @@
 /** `colloquy events tail` and `replay`, on an installation that runs and on one at rest. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
+import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -10,7 +10,7 @@ import { systemIds } from "../../schemas/ids.ts";
 import { isForeignSubject } from "../../schemas/subjects.ts";
 import { connectStreams } from "../../streams/connection.ts";
 import { temporary } from "../support/services.ts";
-import { environment, type Served, startServe } from "../system/serve.ts";
+import { colloquy, environment, type Served, startServe } from "../system/serve.ts";
 import { ran } from "./running.ts";
 import { type Made, makeInstallation } from "./installation.ts";
 
@@ -20,6 +20,7 @@ let data: string;
 beforeAll(async () => {
   folder = temporary("follow");
   vi.stubEnv("NATS_URL", undefined);
+  vi.stubEnv("DATABASE_URL", undefined);
   made = await makeInstallation(folder, 200);
   data = made.rested;
 }, 60_000);
@@ -183,7 +184,36 @@ test("a tail follows what comes until Ctrl-C or until nobody reads; a replay fee
     await expect.poll(() => got.length).toBe(40);
     await theirs.close();
     expect(got).toEqual((await replayed("--from", "1", "--to", "20")).map(({ id }) => id));
+
+    const anchored = await colloquy(["anchors", "make", "--json"], { folder: data });
+    const [line = ""] = anchored.out.split("\n");
+    const { root } = JSON.parse(line) as { root: string }; // what the command says
+    const proof = await ran("events", "verify", "--anchor", root, "--data", data);
+    expect([proof.code, proof.out]).toEqual([0, expect.stringMatching(/ and [1-9]\d* anchors\./)]);
   } finally {
     await served.end("SIGTERM");
   }
+}, 90_000);
+
+test("I8: read models that are ahead of the log are heard, and refuse it", async () => {
+  const whole = await ran("events", "verify", "--json", "--data", data);
+  // The head file, and every read model.
+  expect(JSON.parse(whole.out)).toMatchObject({ whole: true, findings: [] });
+  // A log of before, as from a backup, beside the database of today.
+  rmSync(join(data, "nats"), { recursive: true });
+  rmSync(join(data, "head"));
+  cpSync(join(made.cut, "nats"), join(data, "nats"), { recursive: true });
+  const { code, out } = await ran("events", "verify", "--json", "--data", data);
+  const { findings } = JSON.parse(out) as { findings: { sentence: string }[] }; // what it says
+  expect([code, findings.map(({ sentence }) => sentence).join(" ")]).toEqual([
+    1,
+    expect.stringMatching(
+      /The read model messages .* seen a commit at \d+, but the log ends at 20/,
+    ),
+  ]);
+  const served = await colloquy(["serve"], { folder: data });
+  expect([served.code, served.err]).toEqual([
+    1,
+    expect.stringMatching(/^The read model .* are missing\. Restore .*nats from the backup/m),
+  ]);
 }, 60_000);
