@@ -1,11 +1,8 @@
 /**
  * Commits to bytes and back: content into one sealed box, hash, upcasting, and every check that a
  * stored commit must pass before anybody folds it. Pure; keys come in as arguments.
- *
- * The box is AES-256-GCM over JSON `{"<event index>": {field: value}}`; its additional data binds
- * it to its actor and commit, so that no box can be moved to another.
  */
-import { createCipheriv, createDecipheriv, hash, randomBytes } from "node:crypto";
+import { hash } from "node:crypto";
 import {
   type Commit,
   type CommitDraft,
@@ -28,11 +25,10 @@ import { limits } from "../schemas/limits.ts";
 import { parseEventSubject } from "../schemas/subjects.ts";
 import { UnknownVersion, upcast } from "../schemas/upcasters.ts";
 import { type Check, check, parseJson } from "../schemas/validate.ts";
+import { cutBox, openBox, sealBox } from "./boxes.ts";
 import { DamagedCommit, type Place, UnknownEvent } from "./faults.ts";
 import type { ContentKey } from "./vault.ts";
 
-const nonce_bytes = 12;
-const tag_bytes = 16;
 /** Headers and protocol beside the commit in one NATS message. */
 const envelope_bytes = 4 * 1024;
 
@@ -108,48 +104,15 @@ export function encodeCommit(
   return bytes;
 }
 
+const seal = (content: Content, { ref, commit }: CommitDraft, key: ContentKey | null): string =>
+  key === null ? "" : sealBox(JSON.stringify(content), key, refKey(ref), commit);
+
 function plainOf(type: EventType, data: Fields): Fields {
   const blanks = contentFields[type];
   if (blanks === undefined) return data;
   const plain = { ...data };
   for (const field of Object.keys(blanks)) delete plain[field];
   return plain;
-}
-
-const bound = (ref: ActorRef, commit: string): Buffer => Buffer.from(`${refKey(ref)}:${commit}`);
-
-/** Nonces are fetched many at once: one by one they cost a quarter of an append (measured). */
-let nonces = Buffer.alloc(0);
-
-function nextNonce(): Buffer {
-  if (nonces.length === 0) nonces = randomBytes(nonce_bytes * 1024);
-  const nonce = nonces.subarray(0, nonce_bytes);
-  nonces = nonces.subarray(nonce_bytes);
-  return nonce;
-}
-
-function seal(content: Content, draft: CommitDraft, key: ContentKey | null): string {
-  if (key === null) return "";
-  const nonce = nextNonce();
-  const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(bound(draft.ref, draft.commit));
-  const box = cipher.update(JSON.stringify(content), "utf8");
-  return Buffer.concat([nonce, box, cipher.final(), cipher.getAuthTag()]).toString("base64");
-}
-
-function unseal(stored: StoredCommit, sealed: Buffer, key: ContentKey, place: Place): Content {
-  try {
-    const opener = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, nonce_bytes));
-    opener.setAAD(bound(stored, stored.commit)).setAuthTag(sealed.subarray(-tag_bytes));
-    const text = opener.update(sealed.subarray(nonce_bytes, -tag_bytes)).toString();
-    // What it says is whether the tag is right; this cipher holds no bytes back.
-    opener.final();
-    // Authenticated: nobody but `seal` wrote it, and each event's data is checked afterwards.
-    return JSON.parse(text) as Content;
-  } catch (cause) {
-    throw new DamagedCommit(place, "its sealed content does not open with the actor's key", {
-      cause,
-    });
-  }
 }
 
 /** A stored commit that has its shape and stands on its own actor's subject. */
@@ -175,7 +138,7 @@ export function openCommit(
   ref: ActorRef | null = parseEventSubject(place.subject),
 ): Opened {
   if (ref === null) throw new DamagedCommit(place, "its subject names no actor");
-  const { plain, sealed } = split(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+  const { plain, sealed } = cutBox(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
   const parsed = storedCommit.parse(parseJson(plain));
   if (!parsed.ok) throw new DamagedCommit(place, parsed.problem);
   const stored = parsed.value;
@@ -189,42 +152,32 @@ export function openCommit(
   };
 }
 
-const quote = 0x22;
-const box_name = ',"sealed":';
-
-/**
- * `encodeCommit` writes the box last, and JSON.parse would take a quarter of its time only to pass
- * over it; so it is cut off where it stands, and whatever stands there otherwise is parsed whole.
- * Base64 holds no quote: what follows the last but one to the end of the bytes is the box, or
- * nothing of ours, which does not open.
- */
-function split(bytes: Buffer): { plain: string; sealed: string | null } {
-  const end = bytes.length - 2;
-  const at = bytes[end] === quote ? bytes.lastIndexOf(quote, end - 1) : -1;
-  const from = at - box_name.length;
-  if (from < 0 || bytes.toString("latin1", from, at) !== box_name) {
-    return { plain: bytes.toString(), sealed: null };
-  }
-  return {
-    plain: `${bytes.toString("utf8", 0, from)}}`,
-    sealed: bytes.toString("latin1", at + 1, end),
-  };
-}
-
 /** Whether reading it needs the actor's key. */
 export const needsKey = ({ sealed }: Opened): boolean => sealed !== null && sealed !== "";
+
+/** Its content as JSON text; null when there is none that can be read. Throws `DamagedCommit`. */
+function unseal({ sealed, stored, ref, place }: Opened, key: ContentKey | null): string | null {
+  if (sealed === null || sealed === "" || key === null) return null;
+  try {
+    return openBox(sealed, key, refKey(ref), stored.commit).toString();
+  } catch (cause) {
+    throw new DamagedCommit(place, unopened, { cause });
+  }
+}
+/** Why a commit is damaged whose box does not open. */
+export const unopened = "its sealed content does not open with the actor's key";
 
 /**
  * The commit as the rest of the system reads it; with a null key its content is blank and it is
  * marked as erased. `hashed: false` leaves its hash empty. Throws `DamagedCommit`, `UnknownEvent`.
  */
-export function decodeCommit(opened: Opened, key: ContentKey | null, hashed = true): Commit {
+export const decodeCommit = (opened: Opened, key: ContentKey | null, hashed = true): Commit =>
+  decodeUnsealed(opened, unseal(opened, key), hashed);
+
+/** The same with the text of its opened box, null for none that could be read. */
+export function decodeUnsealed(opened: Opened, text: string | null, hashed: boolean): Commit {
   const { stored, sealed, ref, bytes, place, traceparent } = opened;
-  const erased = sealed !== null && (sealed === "" || key === null);
-  const content =
-    sealed === null || sealed === "" || key === null
-      ? null
-      : unseal(stored, Buffer.from(sealed, "base64"), key, place);
+  const content = text === null ? null : contentIn(text, place);
   return {
     ref,
     commit: stored.commit,
@@ -237,8 +190,17 @@ export function decodeCommit(opened: Opened, key: ContentKey | null, hashed = tr
     sequence: place.sequence,
     prev: stored.prev,
     hash: hashed ? hashOf(bytes) : "",
-    erased,
+    erased: sealed !== null && text === null,
   };
+}
+
+function contentIn(text: string, place: Place): Content {
+  try {
+    // Authenticated: nobody but `seal` wrote it, and each event's data is checked afterwards.
+    return JSON.parse(text) as Content;
+  } catch (cause) {
+    throw new DamagedCommit(place, unopened, { cause });
+  }
 }
 
 function eventOf(

@@ -64,13 +64,25 @@ export async function* readCommits(
  * none, until the signal or the sequence `until`. A message that names no actor at all cannot be one
  * of ours and throws `DamagedCommit`.
  */
-export async function* readBatches(
+export function readBatches(
   streams: Streams,
   vault: Vault,
   options: Reading,
 ): AsyncGenerator<readonly Logged[]> {
-  const { signal, until = Number.POSITIVE_INFINITY } = options;
-  let position = options.after;
+  const onlyLastHash = options.hashes === "last";
+  return readThrough(streams, options, (arrived) => decodeAll(arrived, vault, onlyLastHash));
+}
+
+/**
+ * What `decode` makes of the messages behind `after`, some at a time, through all that breaks. It is
+ * called again for what it has failed to decode, unless it throws `DamagedCommit`.
+ */
+export async function* readThrough<T>(
+  streams: Streams,
+  { after, until = Number.POSITIVE_INFINITY, signal }: Reading,
+  decode: (arrived: readonly Arrived[]) => Promise<T>,
+): AsyncGenerator<T> {
+  let position = after;
   for (let failures = 0; !signal.aborted && position < until; failures++) {
     const pulling = await pullEvents(streams, position, options.filter).catch(() => null);
     if (pulling !== null) {
@@ -82,7 +94,7 @@ export async function* readBatches(
         while (position < until) {
           const arrived = await pulling.take(Math.min(batch_max, until - position));
           if (arrived.length === 0 || signal.aborted) break;
-          const batch = await decodeAll(arrived, vault, options.hashes === "last");
+          const batch = await decode(arrived);
           if (signal.aborted) return;
           position = arrived.at(-1)?.sequence ?? position;
           failures = 0;
@@ -148,7 +160,7 @@ const headers_bytes = 256;
  * third of what parsing the commit does (measured): so the bytes that lie right before the data are
  * looked at first.
  */
-function traceOf(message: Msg, { buffer, byteOffset }: Uint8Array): string | null {
+export function traceOf(message: Msg, { buffer, byteOffset }: Uint8Array): string | null {
   const from = Math.max(0, byteOffset - headers_bytes);
   const before = Buffer.from(buffer, from, byteOffset - from).toString("latin1");
   const begin = before.lastIndexOf("NATS/1.0\r\n");
@@ -158,7 +170,7 @@ function traceOf(message: Msg, { buffer, byteOffset }: Uint8Array): string | nul
 }
 
 /** What is known of a damaged commit; throws the error on when that is not even its actor. */
-function undecodable(error: unknown, data: Uint8Array): Undecodable {
+export function undecodable(error: unknown, data: Uint8Array): Undecodable {
   if (!(error instanceof DamagedCommit)) throw error;
   const { place, reason, ref } = error;
   if (ref === null) throw error;

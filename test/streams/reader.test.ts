@@ -1,12 +1,18 @@
 /** Reading the whole log: in arrays, in order, no faster than it is taken, with keys asked for together. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { empty_head } from "../../schemas/commit.ts";
+import { event } from "../../schemas/events.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
 import { eventSubject } from "../../schemas/subjects.ts";
 import { pullEvents } from "../../streams/pulls.ts";
+import { readAside } from "../../streams/reader-aside.ts";
 import { type Logged, readBatches } from "../../streams/reader.ts";
 import { Recent } from "../../streams/recent.ts";
-import { draft, newRef, said, startSystem, type System } from "./system.ts";
+import { all, draft, master_key, newRef, said, startSystem, type System } from "./system.ts";
+
+/** A loaded machine is slow. */
+const long = { timeout: 20_000, interval: 10 };
+const archived = event("conversation.archived", {});
 
 let system: System;
 beforeAll(async () => {
@@ -20,10 +26,10 @@ test("I11: a reader that takes nothing holds a bounded part of the log, and then
   const { streams } = system;
   const total = 3_000;
   for (let n = 0; n < total; n++) streams.nc.publish(eventSubject(newRef()), `${n}`);
-  await expect.poll(() => system.log.lastSequence()).toBe(total);
+  await expect.poll(() => system.log.lastSequence(), long).toBe(total);
   const pulling = await pullEvents(streams, 0);
   const undelivered = async (): Promise<number> => (await consumers())[0]?.num_pending ?? 0;
-  await expect.poll(undelivered).toBe(total - 2_048);
+  await expect.poll(undelivered, long).toBe(total - 2_048);
   await streams.nc.flush();
   expect(await undelivered()).toBe(total - 2_048);
   const taken: string[] = [];
@@ -38,7 +44,7 @@ test("I11: a reader that takes nothing holds a bounded part of the log, and then
   expect(taken).toEqual(Array.from({ length: total }, (_, n) => `${n}`));
   pulling.stop();
   expect(await pulling.take(1)).toEqual([]);
-  await expect.poll(async () => (await consumers()).length).toBe(0);
+  await expect.poll(async () => (await consumers()).length, long).toBe(0);
 });
 
 test("arrays end with the last sequence that was asked for, hashed as one by one", async () => {
@@ -73,6 +79,69 @@ test("arrays end with the last sequence that was asked for, hashed as one by one
     for (const one of batch.slice(0, -1)) expect(one.hash).toBe("");
   }
 });
+
+test("a thread aside makes of the log what is made of it here", async () => {
+  const { log, streams } = system;
+  const after = await log.lastSequence();
+  const refs = Array.from({ length: 700 }, newRef);
+  for (const [at, ref] of refs.entries()) {
+    const traceparent = at === 3 ? `00-${"a1".repeat(16)}-${"b2".repeat(8)}-01` : null;
+    const happened = at % 3 === 0 ? archived : said(`of ${at}, größer als 世界 🙂`);
+    await log.append({ ...draft(ref, [happened]), traceparent }, empty_head);
+  }
+  await system.vault.erase(refs[7] ?? newRef());
+  const of = refs[4] ?? newRef();
+  const stored = (await streams.jsm.streams.getMessage("EVENTS", { seq: after + 2 }))?.string();
+  // Nonsense, another's box, a box in another place, and an event that nobody knows.
+  for (const [ref, text] of [
+    [newRef(), "{}"],
+    [of, stored?.replaceAll(refs[1]?.id ?? "", of.id)],
+    [refs[1] ?? of, stored?.replace(/^\{(.*),("sealed":"[^"]*")\}$/, "{$2,$1}")],
+    [of, stored?.replaceAll(refs[1]?.id ?? "", of.id).replace("message.added", "message.sung")],
+  ] as const) {
+    await streams.js.publish(eventSubject(ref), text ?? "");
+  }
+  const until = after + 704;
+  const { signal } = new AbortController();
+  const client = await system.client();
+  for (const hashes of ["all", "last"] as const) {
+    const options = { after, until, signal, hashes: "all" } as const;
+    const here = (await all(readBatches(client.streams, client.vault, options))).flat();
+    const access = { url: system.server.url, masterKey: master_key };
+    const aside = (await all(readAside(access, { ...options, hashes }))).flat();
+    expect(here).toHaveLength(704);
+    const bare = (one: Logged): Logged => ({ ...one, hash: "" });
+    expect(aside.map(bare)).toEqual(here.map(bare));
+    expect(aside.at(-1)?.hash).toBe(here.at(-1)?.hash);
+    if (hashes === "all") expect(aside).toEqual(here);
+    expect(here.filter((one) => "undecodable" in one).map(({ sequence }) => sequence)).toEqual([
+      ...[after + 701, after + 702, after + 704],
+    ]);
+  }
+  await expect.poll(async () => (await consumers()).length, long).toBe(0);
+});
+
+test("a thread aside ends with its reader, and reads no further than it is told", async () => {
+  const access = { url: system.server.url, masterKey: master_key };
+  const until = await system.log.lastSequence();
+  const abort = new AbortController();
+  for await (const batch of readAside(access, { after: 0, until, signal: abort.signal })) {
+    expect(batch[0]?.sequence).toBe(1);
+    await expect.poll(async () => (await consumers()).length, long).toBe(1);
+    abort.abort();
+  }
+  for await (const _ of readAside(access, {
+    after: 0,
+    until,
+    signal: new AbortController().signal,
+  })) {
+    break;
+  }
+  await expect.poll(async () => (await consumers()).length, long).toBe(0);
+  const wrong = { ...access, masterKey: Buffer.alloc(32, 1) };
+  const reading = all(readAside(wrong, { after: 0, until, signal: new AbortController().signal }));
+  await expect(reading).rejects.toThrow("COLLOQUY_MASTER_KEY");
+}, 60_000);
 
 test("keys that are asked for together are those that are asked for one by one", async () => {
   const made = Array.from({ length: 600 }, newRef);
