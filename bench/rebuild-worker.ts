@@ -2,7 +2,7 @@
  * The process of `rebuild`: builds read models anew from the whole log, as the command does, and says
  * how long that took and what it held.
  */
-import { readBatches } from "../streams/reader.ts";
+import { readFast } from "../streams/reader-aside.ts";
 import { systemClock } from "../schemas/ids.ts";
 import { connectDatabase } from "../projections/postgres.ts";
 import { logSource } from "../projections/log-source.ts";
@@ -25,9 +25,10 @@ export interface Rebuilt {
   readonly peak_bytes: number;
 }
 
-const [nats = "", database_url = "", masterKey = "", ...names] = process.argv.slice(2);
+const [nats = "", database_url = "", key = "", ...names] = process.argv.slice(2);
+const masterKey = Buffer.from(key, "hex");
 const streams = await connectStreams({ url: nats, name: "bench" });
-const vault = await openVault(streams, Buffer.from(masterKey, "hex"));
+const vault = await openVault(streams, masterKey);
 const database = await connectDatabase(database_url, { name: "rebuild" });
 const told = { events: 0, filled_ms: 0, live_ms: 0, cpu_us: 0, half_bytes: 0, peak_bytes: 0 };
 const started = process.cpuUsage();
@@ -38,7 +39,9 @@ const live = new Set<string>();
 await rebuild(
   {
     ...{ database, clock: systemClock, signal: new AbortController().signal },
-    source: logSource(openLog(streams, vault), (reading) => readBatches(streams, vault, reading)),
+    source: logSource(openLog(streams, vault), (reading) =>
+      readFast(streams, vault, { url: nats, masterKey }, reading),
+    ),
     progress({ position, end, events }) {
       told.events = Math.max(told.events, events);
       if (position <= end / 2) told.half_bytes = peak();

@@ -9,6 +9,7 @@ import { pgliteUrl, portFile, startPglite } from "../projections/pglite-server.t
 import { connectDatabase, type Database, type DatabaseOptions } from "../projections/postgres.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { type Log, openLog } from "../streams/log.ts";
+import type { Access } from "../streams/reader-aside.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { openVault, type Vault } from "../streams/vault.ts";
 import { CliError, type Config } from "./config.ts";
@@ -22,7 +23,7 @@ export interface Installation {
   /** Whether somebody may be there who takes commands. */
   readonly served: boolean;
   /** The log with its keys. Throws `AppError("unavailable")` for a wrong master key. */
-  log(): Promise<{ readonly log: Log; readonly vault: Vault }>;
+  log(): Promise<{ readonly log: Log; readonly vault: Vault; readonly access: Access }>;
   /** The database; throws `AppError` or `CliError` when there is none. */
   database(options?: DatabaseOptions): Promise<Database>;
   close(): Promise<void>;
@@ -50,7 +51,8 @@ export async function openInstallation(config: Config): Promise<Installation> {
       async log() {
         const { masterKey } = secretsOf(config, config.get("NATS_URL") === null, path);
         const vault = await openVault(streams, masterKey);
-        return { log: openLog(streams, vault), vault };
+        const url = config.get("NATS_URL") ?? `nats://${streams.nc.getServer()}`;
+        return { log: openLog(streams, vault), vault, access: { url, masterKey } };
       },
       async database(options = {}) {
         const url = config.get("DATABASE_URL") ?? (await pglite(path, ends));

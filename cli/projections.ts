@@ -18,7 +18,7 @@ import { readBatch } from "../streams/batches.ts";
 import type { Streams } from "../streams/connection.ts";
 import type { Log } from "../streams/log.ts";
 import { announcePosition } from "../streams/positions.ts";
-import { readBatches } from "../streams/reader.ts";
+import { readFast } from "../streams/reader-aside.ts";
 import { events_stream } from "../streams/topology.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
@@ -109,11 +109,11 @@ async function at(given: Arguments, work: (desk: Desk) => Promise<number>): Prom
   process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
     const { streams } = installation;
-    const { log, vault } = await installation.log();
+    const { log, vault, access } = await installation.log();
     const database = await installation.database({ statement_ms });
     await ensureCatalog(database, projectors);
     const ports: RebuildPorts = {
-      source: logSource(log, (reading) => readBatches(streams, vault, reading)),
+      source: logSource(log, (reading) => readFast(streams, vault, access, reading)),
       ...{ database, clock: systemClock, signal: stopping.signal },
       announce: (name, sequence) => announcePosition(streams, name, sequence),
       progress: (progress) => meter.show(progress),
