@@ -79,12 +79,12 @@ export function readBatches(
  */
 export async function* readThrough<T>(
   streams: Streams,
-  { after, until = Number.POSITIVE_INFINITY, signal }: Reading,
+  { after, until = Number.POSITIVE_INFINITY, signal, filter }: Reading,
   decode: (arrived: readonly Arrived[]) => Promise<T>,
 ): AsyncGenerator<T> {
   let position = after;
   for (let failures = 0; !signal.aborted && position < until; failures++) {
-    const pulling = await pullEvents(streams, position, options.filter).catch(() => null);
+    const pulling = await pullEvents(streams, position, filter).catch(() => null);
     if (pulling !== null) {
       const { stop } = pulling;
       signal.addEventListener("abort", stop);
