@@ -195,6 +195,19 @@ describe("I1: a log that lost its end is noticed by whoever remembers it", () =>
   });
 });
 
+test("I1: a damaged log is not written out as if it were whole", async () => {
+  const copy = copyOf(made.rested, (store) => flip(join(store, "msgs", "2.blk"), 1_200_000));
+  const out = join(folder, "export");
+  const { code, err } = await ran("events", "export", out, "--data", copy);
+  expect([code, err]).toEqual([
+    1,
+    "The log cannot be read at 12; colloquy events verify says what is wrong with it.",
+  ]);
+  expect((await ran("events", "import", out, "--data", join(folder, "new"))).err).toMatch(
+    /was not finished/,
+  );
+});
+
 test("one tenant's, one kind's, one actor's, and a wrong word", async () => {
   const copy = copyOf(made.rested, (store) => flip(join(store, "msgs", "2.blk"), 1_200_000));
   const [first] = made.refs;
