@@ -86,11 +86,13 @@ test("I3: every way to break a chain is found, at its place and with its actor",
   const [first = newRef(), second = newRef(), third = newRef()] = refs;
   const at = (ref: ActorRef): Head => heads.get(ref) ?? empty_head;
   const stored = await system.log.at(at(first).sequence);
-  const text = (change: object): string => {
-    const { ref, traceparent, sequence, hash, erased, ...commit } =
-      stored ?? ({ ...at(first) } as never);
-    return JSON.stringify({ v: 1, ...first, ...(commit as object), ...change });
-  };
+  if (stored === null) throw new Error("nothing is stored of the first");
+  const { commit, command, by, at: written, revision, prev, events } = stored;
+  const text = (change: object): string =>
+    JSON.stringify({
+      ...{ v: 1, ...first, commit, command, by, at: written, revision, prev, events },
+      ...change,
+    });
   const put = async (ref: ActorRef, body: string): Promise<number> => {
     const { seq } = await system.streams.js.publish(eventSubject(ref), body);
     heads.set(ref, {
