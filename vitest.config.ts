@@ -11,5 +11,7 @@ export default defineConfig({
     hookTimeout: 90_000,
     teardownTimeout: 20_000,
     allowOnly: false,
+    // A second, the default, is what a loaded machine takes for one look.
+    expect: { poll: { timeout: 20_000 } },
   },
 });
