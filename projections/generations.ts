@@ -87,6 +87,17 @@ export async function lockLive(sql: Sql, name: string): Promise<Recorded | null>
   return row === undefined ? null : recorded(row);
 }
 
+/** The position of one, locked until the transaction ends. Throws when it is gone. */
+export async function lockOne(sql: Sql, one: Generation): Promise<number> {
+  const [row] = await sql.query(
+    `SELECT position FROM colloquy.generations
+     WHERE name = $1 AND version = $2 AND generation = $3 FOR UPDATE`,
+    keyOf(one),
+  );
+  if (row === undefined) throw new AppError("unavailable", "The read model's checkpoint is gone.");
+  return Number(row["position"]);
+}
+
 /** Makes an empty generation with its tables, without secondary indexes. */
 export async function createGeneration(
   sql: Sql,

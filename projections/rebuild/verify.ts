@@ -8,15 +8,13 @@ import {
   type Generation,
   generationOf,
   lockLive,
-  moveCheckpoint,
   readCheckpoint,
   readGenerations,
 } from "../generations.ts";
-import { checkContiguous, type Logged, LostRace } from "../lane.ts";
-import type { Sql } from "../postgres.ts";
-import { applyBatch, type Projector } from "../projector.ts";
+import type { Projector } from "../projector.ts";
+import { advance, tail_max } from "./advance.ts";
 import { differences, type Difference, differingKeys, type Key } from "./compare-rows.ts";
-import { fill, Poisoned } from "./fill.ts";
+import { fill } from "./fill.ts";
 import { begin, explained, type RebuildPorts } from "./rebuild.ts";
 import { dropGeneration } from "./swap.ts";
 
@@ -31,8 +29,6 @@ export interface Verified {
 const chunk_rows = { postgres: 5_000, pglite: 500 } as const;
 /** More suspects than this are not looked at again: so many show that something is wrong. */
 const suspects_max = 5_000;
-/** What the last transaction may have to apply. */
-const tail_max = 500;
 
 /** Throws `AppError` with a sentence; the generation aside is dropped in any case. */
 export async function verify(ports: RebuildPorts, projector: Projector): Promise<Verified> {
@@ -122,32 +118,4 @@ async function settle(
     });
     if (found !== null) return found;
   }
-}
-
-/** Brings the generation aside to exactly this sequence, within the transaction. */
-async function advance(
-  { source, signal }: RebuildPorts,
-  sql: Sql,
-  aside: Generation,
-  until: number,
-): Promise<void> {
-  const checkpoint = await readCheckpoint(sql, aside);
-  if (checkpoint.position >= until) return;
-  const commits: Logged[] = [];
-  for await (const batch of source.read({ after: checkpoint.position, until, signal })) {
-    commits.push(...batch);
-  }
-  checkContiguous(commits, checkpoint.position);
-  const last = commits.at(-1);
-  if (last === undefined) return;
-  const to = { position: last.sequence, hash: last.hash };
-  if ((await moveCheckpoint(sql, aside, checkpoint, to)) === null) {
-    throw new LostRace(aside.projector.name);
-  }
-  const good = commits.flatMap((logged) => {
-    if ("undecodable" in logged) throw new Poisoned(aside.projector.name, logged, logged.reason);
-    return [logged];
-  });
-  const [poison] = await applyBatch(aside.projector, aside.schema, good, sql, () => false);
-  if (poison !== undefined) throw new Poisoned(aside.projector.name, poison, poison.reason);
 }
