@@ -33,7 +33,7 @@ afterAll(() => system.stop());
 
 const proved = (more: Partial<Parameters<typeof verify>[1]> = {}): Promise<Verified> =>
   verify(system.streams, {
-    ...{ scope: {}, url: null, witnesses: [], judged: false, thread_commits_min: 10 },
+    ...{ scope: {}, url: null, witnesses: [], judged: false, threads: 3 },
     ...more,
   });
 const told = ({ findings }: Verified): string[] => findings.map(({ sentence }) => sentence);
