@@ -110,10 +110,14 @@ async function eraseAndBuild(
     await checkHead(path, log);
     const deletions: Deletion[] = [];
     let commands = 0;
-    for await (const deletion of readDeletions(streams)) {
-      await eraseContent(streams, vault, deletion.ref);
-      commands += await dropCommands(streams, deletion.ref);
-      deletions.push(deletion);
+    for await (const deletion of readDeletions(streams)) deletions.push(deletion);
+    const eraseOne = async ({ ref }: Deletion): Promise<void> => {
+      await eraseContent(streams, vault, ref);
+      const dropped = await dropCommands(streams, ref);
+      commands += dropped;
+    };
+    for (let next = 0; next < deletions.length; next += at_once_max) {
+      await Promise.all(deletions.slice(next, next + at_once_max).map(eraseOne));
     }
     const erased = deletions.length;
     // Workers of other machines erase what they delete, and have no folder to remember it in.
@@ -143,6 +147,9 @@ async function eraseAndBuild(
     return { erased, commands };
   });
 }
+
+/** Each is a handful of requests. */
+const at_once_max = 32;
 
 const gaveUp = (): never => {
   throw new CliError("The embedded database has ended; nothing was changed.");
