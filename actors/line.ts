@@ -185,7 +185,7 @@ export class Line {
 
   /** Takes a snapshot when so many events came behind the last. Only of what the log has taken. */
   #keep(loaded: Loaded, events: number): void {
-    if (loaded.instance.deleted || loaded.head.revision - loaded.kept < events) return;
+    if (loaded.head.revision - loaded.kept < events || loaded.instance.deleted) return;
     loaded.kept = loaded.head.revision;
     this.#ports.snapshots.save(this.#ref, toSnapshot(loaded));
   }

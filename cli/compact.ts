@@ -7,7 +7,7 @@
  * streams beside the log are rewritten, all of it next to what is there (`folder-switch.ts`). The
  * log stays as it is: its content is sealed, and the key is gone.
  */
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { startPglite } from "../projections/pglite-server.ts";
 import { connectDatabase } from "../projections/postgres.ts";
@@ -22,6 +22,7 @@ import { commands_stream, events_stream } from "../streams/topology.ts";
 import { openVault } from "../streams/vault.ts";
 import { CliError, type Config } from "./config.ts";
 import { endOrphans, openDataFolder } from "./data-folder.ts";
+import { bytesOf, demandRoom } from "./disk-space.ts";
 import { missingIn, openErasureList, parseErasures, readErasures } from "./erasure-list.ts";
 import { declareComplete, finishSwitch, workshopOf } from "./folder-switch.ts";
 import { checkHead, lookAtStart, refuseDamage } from "./head-file.ts";
@@ -69,7 +70,7 @@ export async function compactFolder(config: Config, tell: Say): Promise<Compacte
 async function compact(config: Config, path: string, tell: Say): Promise<Compacted> {
   const bytes_before = bytesOf(path);
   const workshop = workshopOf(path);
-  demandRoom(path);
+  demandRoom(path, bytesNeeded(path));
   mkdirSync(workshop, { mode: 0o700 });
   try {
     const { erased, commands } = await eraseAndBuild(config, path, tell);
@@ -190,22 +191,9 @@ async function withServer<T>(
 }
 
 /** The store beside the log is copied, and written twice on the way; the read models once more. */
-function demandRoom(path: string): void {
+function bytesNeeded(path: string): number {
   const store = bytesOf(join(path, "nats")) - bytesOf(storeOf(path, events_stream));
-  const needed = 2 * store + bytesOf(join(path, "postgres"));
-  const { bavail, bsize } = statfsSync(path);
-  if (bavail * bsize > needed) return;
-  const [needed_mb, free_mb] = [needed, bavail * bsize].map((bytes) => Math.ceil(bytes / 1e6));
-  throw new CliError(
-    `This needs ${needed_mb} MB beside ${path}, and ${free_mb} MB are free; nothing was changed.`,
-  );
-}
-
-function bytesOf(path: string): number {
-  if (!existsSync(path)) return 0;
-  const stat = statSync(path);
-  if (!stat.isDirectory()) return stat.size;
-  return readdirSync(path).reduce((sum, name) => sum + bytesOf(join(path, name)), 0);
+  return 2 * store + bytesOf(join(path, "postgres"));
 }
 
 const report_ms = 2_000;
