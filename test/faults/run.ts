@@ -171,6 +171,14 @@ export async function run(options: RunOptions): Promise<Verdict> {
       await database.close();
       await empty.stop();
     }
+    // And what an operator would run.
+    for (const words of [
+      ["projections", "verify", "--all"],
+      ["events", "verify"],
+    ]) {
+      const { code, out, err } = await system.colloquy(words);
+      if (code !== 0) bad(`colloquy ${words.join(" ")} ended with ${code}: ${out}${err}`);
+    }
     for (const who of users) {
       const door = { url: system.url, token: await system.token(who) };
       const index = users.indexOf(who);

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { issueAccessToken } from "../../gateway/access-token.ts";
 import { startPglite } from "../../projections/pglite-server.ts";
 import { limits } from "../../schemas/limits.ts";
+import { colloquy } from "../system/serve.ts";
 import { freePort, natsBinary, postgresBinaries, startPostgres } from "../support/services.ts";
 import { type Process, processOf } from "./process.ts";
 
@@ -45,6 +46,8 @@ export interface System {
   readonly masterKey: Uint8Array;
   readonly part: (name: PartName) => Process;
   token(who: User): Promise<string>;
+  /** Runs a command of the program on it, to its end. */
+  colloquy(words: readonly string[]): ReturnType<typeof colloquy>;
   /** Resolves when `/ready` answers 200; tells what it says until then. */
   ready(said: (what: string) => void): Promise<void>;
   stop(): Promise<void>;
@@ -128,6 +131,7 @@ export async function startSystem(folder: string, died: (why: string) => void): 
     secret: secretBytes,
     part: (name) => parts[name],
     token: (who) => issueAccessToken(secretBytes, { ...who, role: "member" }, 86_400, Date.now()),
+    colloquy: (words) => colloquy(words, { folder: env.COLLOQUY_DATA, env }),
     async ready(said) {
       while (!(await answers(`${url}/ready`, said))) {
         await new Promise((look) => setTimeout(look, 50));
