@@ -2,6 +2,7 @@
  * `colloquy deadletters`: lists what could not be handled, shows one, sends some again or drops them.
  * What people wrote is content: it is shown only by `show`, and nothing of it reaches a terminal raw.
  */
+import { readParkedActors } from "../projections/rebuild/status.ts";
 import { isTenant, isUuid, systemIds } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Streams } from "../streams/connection.ts";
@@ -73,6 +74,8 @@ interface Desk {
   readonly tenant: string | null;
   /** Whether a worker is there to answer. */
   readonly served: boolean;
+  /** Actors that a projector has parked; 0 when nobody can say without starting a database. */
+  parked(): Promise<number>;
 }
 
 async function at(
@@ -82,10 +85,18 @@ async function at(
 ): Promise<number> {
   check(verb, given);
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
-  const { streams, served, close } = await openInstallation(config);
+  const { streams, served, close, database } = await openInstallation(config);
+  const parked = async (): Promise<number> => {
+    if (!served) return 0;
+    try {
+      return (await readParkedActors(await database(), null)).length;
+    } catch {
+      return 0;
+    }
+  };
   try {
     const tenant = given.value("tenant") ?? null;
-    return await work({ streams, given, tenant, served });
+    return await work({ streams, given, tenant, served, parked });
   } finally {
     await close();
   }
@@ -119,7 +130,7 @@ function limitOf(given: Arguments): number {
   throw new CliError(`--limit is a number from 1 to ${listed_max}.`, exit_usage);
 }
 
-async function list({ streams, given, tenant }: Desk): Promise<number> {
+async function list({ streams, given, tenant, parked }: Desk): Promise<number> {
   const limit = limitOf(given);
   const letters: Letter[] = [];
   let more = 0;
@@ -135,6 +146,8 @@ async function list({ streams, given, tenant }: Desk): Promise<number> {
   if (letters.length === 0) say("There are no dead letters.");
   for (const letter of letters) for (const line of summary(letter)) say(line);
   if (more > 0) say(`… and ${more} more; --limit shows them.`);
+  const count = await parked();
+  if (count > 0) say(`Parked in read models: ${count}; "colloquy projections status" shows them.`);
   return 0;
 }
 

@@ -2,10 +2,12 @@
 import { vi } from "vitest";
 import { runCommand } from "../../cli/command.ts";
 import { CliError } from "../../cli/config.ts";
+import { deadletters } from "../../cli/dead-letters.ts";
 import { events } from "../../cli/events.ts";
+import { projections } from "../../cli/projections.ts";
 import { AppError } from "../../schemas/errors.ts";
 
-const commands = { events } as const;
+const commands = { deadletters, events, projections } as const;
 
 export interface Ran {
   readonly code: number;
