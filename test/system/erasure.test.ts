@@ -213,7 +213,10 @@ test("after a deletion and a compaction no file holds a word of the conversation
   await expect.poll(async () => (await info("DEAD")).state.messages, patience).toBe(0);
   const queued = { subjects_filter: storedCommandFilter(ref) };
   await expect
-    .poll(async () => (await streams.jsm.streams.info("COMMANDS", queued)).state.subjects ?? null)
+    .poll(
+      async () => (await streams.jsm.streams.info("COMMANDS", queued)).state.subjects ?? null,
+      patience,
+    )
     .toBeNull();
   client.close();
   const { last_seq: end } = (await info("EVENTS")).state;
