@@ -4,12 +4,12 @@ import { createModels } from "../models/registry.ts";
 import { extractTitle } from "../models/titler.ts";
 import { systemClock, systemIds } from "../schemas/ids.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
-import { type Log, openLog } from "../streams/log.ts";
-import { replyPort } from "../streams/replies.ts";
-import { openSnapshots } from "../streams/snapshots.ts";
-import { textPort } from "../streams/texts.ts";
-import { tokenPort } from "../streams/tokens.ts";
-import { openVault } from "../streams/vault.ts";
+import { type Log, openLog } from "../streams/log/log.ts";
+import { replyPort } from "../streams/live/replies.ts";
+import { openSnapshots } from "../streams/log/snapshots.ts";
+import { textPort } from "../streams/log/texts.ts";
+import { tokenPort } from "../streams/live/tokens.ts";
+import { openVault } from "../streams/content/vault.ts";
 
 export interface Client {
   readonly streams: Streams;

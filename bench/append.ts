@@ -10,10 +10,10 @@ import { type CommitDraft, empty_head, type Head } from "../schemas/commit.ts";
 import { event } from "../schemas/events.ts";
 import { type ActorRef, systemIds } from "../schemas/ids.ts";
 import { connectStreams } from "../streams/connection.ts";
-import { openLog } from "../streams/log.ts";
+import { openLog } from "../streams/log/log.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { provision } from "../streams/provision.ts";
-import { openVault } from "../streams/vault.ts";
+import { openVault } from "../streams/content/vault.ts";
 import { beside } from "./beside.ts";
 import { type Print, rate } from "./figures.ts";
 

@@ -13,7 +13,7 @@ import { Line } from "../actors/line.ts";
 import { type ActorRef, systemIds } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { eventSubject } from "../schemas/subjects.ts";
-import { readBatch } from "../streams/batches.ts";
+import { readBatch } from "../streams/log/batches.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { provision } from "../streams/provision.ts";

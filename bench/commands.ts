@@ -6,8 +6,8 @@
  */
 import { type ActorRef, systemIds } from "../schemas/ids.ts";
 import type { Reply } from "../schemas/commands.ts";
-import { commandPublisher } from "../streams/commands.ts";
-import { openReplies } from "../streams/replies.ts";
+import { commandPublisher } from "../streams/queue/commands.ts";
+import { openReplies } from "../streams/live/replies.ts";
 import { events_stream } from "../streams/topology.ts";
 import { startBareLoop } from "./bare-loop.ts";
 import { beside, type Side } from "./beside.ts";

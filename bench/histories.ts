@@ -5,7 +5,7 @@
 import { type CommitDraft, empty_head, type Head } from "../schemas/commit.ts";
 import { type DomainEvent, event } from "../schemas/events.ts";
 import { type ActorRef, systemIds } from "../schemas/ids.ts";
-import type { Log } from "../streams/log.ts";
+import type { Log } from "../streams/log/log.ts";
 
 const question = "And what happens to the conversation when its worker is gone? ".repeat(2);
 const answer = "A durable actor keeps its state in a log, and goes on where it was. ".repeat(12);

@@ -10,7 +10,7 @@ import { startPglite } from "../projections/pglite-server.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { provision } from "../streams/provision.ts";
-import { presentWorkers } from "../streams/workers.ts";
+import { presentWorkers } from "../streams/queue/workers.ts";
 import { limits } from "../schemas/limits.ts";
 import { pause } from "./figures.ts";
 import { launch, type Program, run, type Started } from "./processes.ts";
@@ -101,6 +101,6 @@ export async function install(
 
 /**
  * Until all partitions lie with the workers that they are meant for: a stand-by gives a pin away when
- * it has held it, and the first choice has been there, for a TTL and a beat (`streams/queue.ts`).
+ * it has held it, and the first choice has been there, for a TTL and a beat (`streams/queue/queue.ts`).
  */
 export const settled = (): Promise<void> => pause(limits.worker_ttl_ms + 3 * limits.worker_beat_ms);

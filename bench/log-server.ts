@@ -7,7 +7,7 @@ import { limits } from "../schemas/limits.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { provision } from "../streams/provision.ts";
 import { startNatsServer } from "../streams/server.ts";
-import { openVault, type Vault } from "../streams/vault.ts";
+import { openVault, type Vault } from "../streams/content/vault.ts";
 
 export interface LogServer {
   readonly url: string;

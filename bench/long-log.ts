@@ -1,6 +1,6 @@
 /**
  * A long log as years of use leave it behind: conversations of several tenants, interleaved, their
- * contents sealed under keys in `KEYS`, chained, appended with the same checks as `streams/append.ts`
+ * contents sealed under keys in `KEYS`, chained, appended with the same checks as `streams/log/append.ts`
  * makes, but thousands at once. The same seed gives the same events in the same order; the bytes
  * differ, since keys and nonces are random.
  */
@@ -8,9 +8,9 @@ import { headers } from "@nats-io/transport-node";
 import { type CommitDraft, empty_head, type Head } from "../schemas/commit.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { eventSubject } from "../schemas/subjects.ts";
-import { contentOf, encodeCommit, hashOf } from "../streams/codec.ts";
+import { contentOf, encodeCommit, hashOf } from "../streams/log/codec.ts";
 import type { Streams } from "../streams/connection.ts";
-import type { ContentKey, Vault } from "../streams/vault.ts";
+import type { ContentKey, Vault } from "../streams/content/vault.ts";
 import { idFrom, type Random, seeded, type Step, tale } from "./tales.ts";
 
 export interface Written {

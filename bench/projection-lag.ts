@@ -4,7 +4,7 @@
  * announce after each transaction, which is what waiting queries go by, is what counts as visible.
  */
 import { projectors } from "../projections/projectors/all.ts";
-import { followPositions } from "../streams/positions.ts";
+import { followPositions } from "../streams/live/positions.ts";
 import { startDatabase } from "./databases.ts";
 import { figure, pause, percentile, type Print } from "./figures.ts";
 import { startLogServer } from "./log-server.ts";

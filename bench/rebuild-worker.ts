@@ -2,15 +2,15 @@
  * The process of `rebuild`: builds read models anew from the whole log, as the command does, and says
  * how long that took and what it held.
  */
-import { readFast } from "../streams/reader-aside.ts";
+import { readFast } from "../streams/log/reader-aside.ts";
 import { systemClock } from "../schemas/ids.ts";
 import { connectDatabase } from "../projections/postgres.ts";
 import { logSource } from "../projections/log-source.ts";
 import { projectors } from "../projections/projectors/all.ts";
 import { rebuild } from "../projections/rebuild/rebuild.ts";
 import { connectStreams } from "../streams/connection.ts";
-import { openLog } from "../streams/log.ts";
-import { openVault } from "../streams/vault.ts";
+import { openLog } from "../streams/log/log.ts";
+import { openVault } from "../streams/content/vault.ts";
 
 /** What the parent reads. */
 export interface Rebuilt {

@@ -1,6 +1,6 @@
 /** Reading the whole log as fast as it comes, with nobody who decodes it. */
 import type { Streams } from "../streams/connection.ts";
-import { pullEvents } from "../streams/pulls.ts";
+import { pullEvents } from "../streams/log/pulls.ts";
 
 const at_once = 1_024;
 

@@ -4,12 +4,12 @@
  */
 import { resolve } from "node:path";
 import { isTenant, systemClock, systemIds } from "../schemas/ids.ts";
-import { type Anchor, lastAnchor, readAnchors, workspaces } from "../streams/anchors.ts";
-import { openRounds } from "../streams/anchor-rounds.ts";
-import { commandPublisher } from "../streams/commands.ts";
+import { type Anchor, lastAnchor, readAnchors, workspaces } from "../streams/proof/anchors.ts";
+import { openRounds } from "../streams/proof/anchor-rounds.ts";
+import { commandPublisher } from "../streams/queue/commands.ts";
 import type { Streams } from "../streams/connection.ts";
-import { lastSequence } from "../streams/log.ts";
-import { presentWorkers } from "../streams/workers.ts";
+import { lastSequence } from "../streams/log/log.ts";
+import { presentWorkers } from "../streams/queue/workers.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { CliError, type Config, exit_usage, readConfig } from "./config.ts";

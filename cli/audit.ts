@@ -9,7 +9,7 @@ import type { AuditEntry } from "../schemas/http.ts";
 import { type By, isTenant, isUuid, type Kind, kinds } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { timeOf } from "../schemas/times.ts";
-import { lastSequence } from "../streams/log.ts";
+import { lastSequence } from "../streams/log/log.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
 import { CliError, exit_usage, readConfig } from "./config.ts";

@@ -13,13 +13,18 @@ import { startPglite } from "../projections/pglite-server.ts";
 import { connectDatabase } from "../projections/postgres.ts";
 import { limits } from "../schemas/limits.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
-import { type Deletion, dropCommands, eraseContent, readDeletions } from "../streams/erasure.ts";
-import { openLog } from "../streams/log.ts";
+import {
+  type Deletion,
+  dropCommands,
+  eraseContent,
+  readDeletions,
+} from "../streams/content/erasure.ts";
+import { openLog } from "../streams/log/log.ts";
 import { provision } from "../streams/provision.ts";
-import { forgetCounts, rewriteStream, storedStreams } from "../streams/rewrite.ts";
+import { forgetCounts, rewriteStream, storedStreams } from "../streams/content/rewrite.ts";
 import { type NatsServer, startNatsServer, storeOf } from "../streams/server.ts";
 import { commands_stream, events_stream } from "../streams/topology.ts";
-import { openVault } from "../streams/vault.ts";
+import { openVault } from "../streams/content/vault.ts";
 import { CliError, type Config } from "./config.ts";
 import { endOrphans, openDataFolder } from "./data-folder.ts";
 import { bytesOf, demandRoom } from "./disk-space.ts";

@@ -8,7 +8,7 @@ import { type Commit, empty_head, lastRevision } from "../schemas/commit.ts";
 import { type ActorRef, isTenant, isUuid } from "../schemas/ids.ts";
 import { timeOf } from "../schemas/times.ts";
 import { BrokenChain, DamagedCommit } from "../streams/faults.ts";
-import type { Log } from "../streams/log.ts";
+import type { Log } from "../streams/log/log.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { CliError, exit_usage, readConfig } from "./config.ts";

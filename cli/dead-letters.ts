@@ -13,8 +13,8 @@ import {
   letterAt,
   readLetters,
   resend,
-} from "../streams/letters.ts";
-import { presentWorkers } from "../streams/workers.ts";
+} from "../streams/queue/letters.ts";
+import { presentWorkers } from "../streams/queue/workers.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { CliError, exit_usage, readConfig } from "./config.ts";

@@ -7,7 +7,7 @@ import { dirname, resolve } from "node:path";
 import { createConnection } from "node:net";
 import type { Readiness } from "../schemas/http.ts";
 import type { PartitionView } from "../schemas/ownership.ts";
-import { type Ownership, readOwnership } from "../streams/ownership.ts";
+import { type Ownership, readOwnership } from "../streams/queue/ownership.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
 import { runCompact } from "./compact.ts";

@@ -9,7 +9,7 @@ import { existsSync, openSync, closeSync, fsyncSync, readFileSync } from "node:f
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type ActorRef, isKind, isTenant, isUuid, refKey } from "../schemas/ids.ts";
-import type { Deletion } from "../streams/erasure.ts";
+import type { Deletion } from "../streams/content/erasure.ts";
 
 const fileOf = (folder: string): string => join(folder, "erasures");
 

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type Deletion, readDeletions } from "../streams/erasure.ts";
+import { type Deletion, readDeletions } from "../streams/content/erasure.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { CliError, type Config, exit_usage, readConfig } from "./config.ts";

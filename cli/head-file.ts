@@ -7,11 +7,11 @@
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Clock } from "../schemas/ids.ts";
-import { type BeforeStart, damaged, damageOf } from "../streams/audit/before-start.ts";
-import { findingsOf, type LogState, logState } from "../streams/audit/state.ts";
-import { disagreement, type Witness } from "../streams/audit/witnesses.ts";
+import { type BeforeStart, damaged, damageOf } from "../streams/proof/before-start.ts";
+import { findingsOf, type LogState, logState } from "../streams/proof/state.ts";
+import { disagreement, type Witness } from "../streams/proof/witnesses.ts";
 import type { Streams } from "../streams/connection.ts";
-import type { Log } from "../streams/log.ts";
+import type { Log } from "../streams/log/log.ts";
 import { CliError } from "./config.ts";
 import { readText } from "./data-folder.ts";
 

@@ -2,7 +2,7 @@
  * A dead letter as it is shown: its outside in lists, its content only where it was asked for. It was
  * written by strangers, so nothing of it reaches a terminal raw.
  */
-import type { Letter } from "../streams/letters.ts";
+import type { Letter } from "../streams/queue/letters.ts";
 import { printable, reason } from "./terminal.ts";
 
 /** What a letter says without its content. */

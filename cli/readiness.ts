@@ -8,8 +8,8 @@ import type { Clock } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
 import { partitionRanges, type PartitionView } from "../schemas/ownership.ts";
-import type { Log } from "../streams/log.ts";
-import { orphaned, type Ownership } from "../streams/ownership.ts";
+import type { Log } from "../streams/log/log.ts";
+import { orphaned, type Ownership } from "../streams/queue/ownership.ts";
 
 interface Parts {
   readonly log: Pick<Log, "lastSequence">;

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { type Database, connectDatabase } from "../projections/postgres.ts";
 import { startPglite } from "../projections/pglite-server.ts";
 import { limits } from "../schemas/limits.ts";
-import type { BeforeStart } from "../streams/audit/before-start.ts";
+import type { BeforeStart } from "../streams/proof/before-start.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { CliError, type Config } from "./config.ts";

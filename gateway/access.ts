@@ -6,7 +6,7 @@ import type { ActorRef } from "../schemas/ids.ts";
 import type { Commit } from "../schemas/commit.ts";
 import { refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import type { Log } from "../streams/log.ts";
+import type { Log } from "../streams/log/log.ts";
 import type { Identity } from "./access-token.ts";
 
 export type Access = "granted" | "denied" | "absent";

@@ -8,7 +8,7 @@ import { AppError, errorBody, type ErrorBody } from "../schemas/errors.ts";
 import { type ActorRef, type By, type Clock, refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Lanes } from "./lanes.ts";
-import type { CommandPublisher } from "../streams/commands.ts";
+import type { CommandPublisher } from "../streams/queue/commands.ts";
 
 export interface Request {
   readonly ref: ActorRef;

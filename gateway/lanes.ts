@@ -9,10 +9,10 @@ import type { ActorRef } from "../schemas/ids.ts";
 import type { TokenFrame } from "../schemas/tokens.ts";
 import type { Streams } from "../streams/connection.ts";
 import { DamagedCommit } from "../streams/faults.ts";
-import { followCommits, followTenant } from "../streams/live.ts";
-import { openReplies } from "../streams/replies.ts";
-import { followTokens, replayTokens } from "../streams/tokens.ts";
-import type { Vault } from "../streams/vault.ts";
+import { followCommits, followTenant } from "../streams/live/live.ts";
+import { openReplies } from "../streams/live/replies.ts";
+import { followTokens, replayTokens } from "../streams/live/tokens.ts";
+import type { Vault } from "../streams/content/vault.ts";
 
 export interface Following {
   /** Flushed: nothing stored after this is missed. */

@@ -2,10 +2,10 @@
 import type { Queries } from "../projections/queries/queries.ts";
 import type { ActorRef, Clock, Ids } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
-import type { CommandPublisher } from "../streams/commands.ts";
+import type { CommandPublisher } from "../streams/queue/commands.ts";
 import type { Streams } from "../streams/connection.ts";
-import type { Log } from "../streams/log.ts";
-import type { Vault } from "../streams/vault.ts";
+import type { Log } from "../streams/log/log.ts";
+import type { Vault } from "../streams/content/vault.ts";
 
 /** One file of the page. */
 export interface Asset {

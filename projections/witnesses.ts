@@ -5,7 +5,7 @@
 import { readGenerations } from "./generations.ts";
 import type { Database } from "./postgres.ts";
 
-/** Its form is that of `streams/audit/witnesses.ts`. */
+/** Its form is that of `streams/proof/witnesses.ts`. */
 interface Remembered {
   readonly who: string;
   readonly sequence: number;

@@ -183,7 +183,7 @@ const Sequence = Type.Integer({ minimum: 1, description: "A sequence of EVENTS."
 const Root = Type.String({ pattern: "^[0-9a-f]{64}$", description: "SHA-256, hex." });
 
 const workspaceEvents = {
-  /** What `streams/anchors.ts` computes and checks. */
+  /** What `streams/proof/anchors.ts` computes and checks. */
   "chain.anchored": Type.Object(
     {
       root: Root,

@@ -11,7 +11,7 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { AppError } from "../schemas/errors.ts";
 import { limits } from "../schemas/limits.ts";
-import { type BeforeStart, keepBeforeStart } from "./audit/before-start.ts";
+import { type BeforeStart, keepBeforeStart } from "./proof/before-start.ts";
 
 export interface NatsServer {
   readonly url: string;

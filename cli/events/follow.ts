@@ -6,10 +6,10 @@
 import { once } from "node:events";
 import { headers } from "@nats-io/transport-node";
 import { all_events, eventFilter, isForeignSubject } from "../../schemas/subjects.ts";
-import { sequenceAt } from "../../streams/audit/when.ts";
+import { sequenceAt } from "../../streams/proof/when.ts";
 import type { Streams } from "../../streams/connection.ts";
-import { lastSequence } from "../../streams/log.ts";
-import { readCommits } from "../../streams/reader.ts";
+import { lastSequence } from "../../streams/log/log.ts";
+import { readCommits } from "../../streams/log/reader.ts";
 import type { Arguments } from "../arguments.ts";
 import { readConfig } from "../config.ts";
 import { openInstallation } from "../installation.ts";

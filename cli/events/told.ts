@@ -4,7 +4,7 @@
  */
 import { styleText } from "node:util";
 import { lastRevision, type Commit } from "../../schemas/commit.ts";
-import type { Logged } from "../../streams/reader.ts";
+import type { Logged } from "../../streams/log/reader.ts";
 import { printable } from "../terminal.ts";
 
 /** Characters of an event's data in a line for people. */

@@ -6,11 +6,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { checkpointWitnesses } from "../../projections/witnesses.ts";
-import type { Finding } from "../../streams/audit/state.ts";
-import { type Verified, verify } from "../../streams/audit/verify.ts";
-import { snapshotWitnesses, type Witness } from "../../streams/audit/witnesses.ts";
+import type { Finding } from "../../streams/proof/state.ts";
+import { type Verified, verify } from "../../streams/proof/verify.ts";
+import { snapshotWitnesses, type Witness } from "../../streams/proof/witnesses.ts";
 import type { Streams } from "../../streams/connection.ts";
-import { verifyAnchors } from "../../streams/verify-anchors.ts";
+import { verifyAnchors } from "../../streams/proof/verify-anchors.ts";
 import type { EventScope } from "../../schemas/subjects.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Config, readConfig } from "../config.ts";

@@ -6,8 +6,8 @@
 import { join } from "node:path";
 import { headers } from "@nats-io/transport-node";
 import type { Manifest } from "../../schemas/archive.ts";
-import { logState } from "../audit/state.ts";
-import { hashOf } from "../codec.ts";
+import { logState } from "../proof/state.ts";
+import { hashOf } from "../log/codec.ts";
 import type { Streams } from "../connection.ts";
 import { unavailable } from "../faults.ts";
 import { countKeys, importKeys } from "./keys.ts";

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { Kvm } from "@nats-io/kv";
 import { archivedKey, type Manifest } from "../../schemas/archive.ts";
 import { parseJson } from "../../schemas/validate.ts";
-import { read } from "../audit/scan.ts";
+import { read } from "../proof/scan.ts";
 import type { Streams } from "../connection.ts";
 import { unavailable } from "../faults.ts";
 import { keys_bucket } from "../topology.ts";
-import { master_probe, opensWith } from "../vault.ts";
+import { master_probe, opensWith } from "../content/vault.ts";
 import { endings, linesOf, openFile } from "./files.ts";
 
 interface Key {

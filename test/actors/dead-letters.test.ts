@@ -7,7 +7,7 @@ import type { LogPort } from "../../actors/ports.ts";
 import { AppError } from "../../schemas/errors.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import { dropLetter, type Letter, readLetters, resend } from "../../streams/letters.ts";
+import { dropLetter, type Letter, readLetters, resend } from "../../streams/queue/letters.ts";
 import { startWorld, type World } from "./worker.ts";
 
 let world: World;

@@ -11,7 +11,7 @@ import {
   timerFilter,
   tokenSubject,
 } from "../../schemas/subjects.ts";
-import { openSnapshots } from "../../streams/snapshots.ts";
+import { openSnapshots } from "../../streams/log/snapshots.ts";
 import { signal } from "../streams/system.ts";
 import { startWorld, type World } from "./worker.ts";
 

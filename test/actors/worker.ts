@@ -10,18 +10,18 @@ import type { DomainEvent, EventData, EventType } from "../../schemas/events.ts"
 import { type ActorRef, type By, systemClock, systemIds } from "../../schemas/ids.ts";
 import { kvKey } from "../../schemas/subjects.ts";
 import type { TokenFrame } from "../../schemas/tokens.ts";
-import { openAsking } from "../../streams/asking.ts";
-import { commandPublisher } from "../../streams/commands.ts";
-import { ensureConsumers } from "../../streams/consumers.ts";
-import { eraseContent } from "../../streams/erasure.ts";
-import { followCommits } from "../../streams/live.ts";
-import { consumeCommands, type CommandQueue } from "../../streams/queue.ts";
-import { openReplies, replyPort } from "../../streams/replies.ts";
-import { openSnapshots } from "../../streams/snapshots.ts";
-import { textPort } from "../../streams/texts.ts";
-import { openTimers } from "../../streams/timers.ts";
-import { followTokens, tokenPort } from "../../streams/tokens.ts";
-import { joinWorkers, type Workers } from "../../streams/workers.ts";
+import { openAsking } from "../../streams/queue/asking.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
+import { ensureConsumers } from "../../streams/queue/consumers.ts";
+import { eraseContent } from "../../streams/content/erasure.ts";
+import { followCommits } from "../../streams/live/live.ts";
+import { consumeCommands, type CommandQueue } from "../../streams/queue/queue.ts";
+import { openReplies, replyPort } from "../../streams/live/replies.ts";
+import { openSnapshots } from "../../streams/log/snapshots.ts";
+import { textPort } from "../../streams/log/texts.ts";
+import { openTimers } from "../../streams/queue/timers.ts";
+import { followTokens, tokenPort } from "../../streams/live/tokens.ts";
+import { joinWorkers, type Workers } from "../../streams/queue/workers.ts";
 import {
   all,
   newRef,

@@ -8,12 +8,12 @@ import { empty_head } from "../../schemas/commit.ts";
 import { type ActorRef, type By, systemClock, systemIds, workspaceRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { commandSubject } from "../../schemas/subjects.ts";
-import { lastAnchor } from "../../streams/anchors.ts";
-import { openRounds } from "../../streams/anchor-rounds.ts";
-import { commandPublisher } from "../../streams/commands.ts";
-import { readLetters } from "../../streams/letters.ts";
-import { openReplies, type Replies } from "../../streams/replies.ts";
-import { verifyAnchors } from "../../streams/verify-anchors.ts";
+import { lastAnchor } from "../../streams/proof/anchors.ts";
+import { openRounds } from "../../streams/proof/anchor-rounds.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
+import { readLetters } from "../../streams/queue/letters.ts";
+import { openReplies, type Replies } from "../../streams/live/replies.ts";
+import { verifyAnchors } from "../../streams/proof/verify-anchors.ts";
 import { all, secret } from "../streams/system.ts";
 import { startWorld, type World } from "./worker.ts";
 

@@ -9,7 +9,7 @@ import { runCommand } from "../../cli/command.ts";
 import { deadletters } from "../../cli/dead-letters.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { deadSubject } from "../../schemas/subjects.ts";
-import { bySigner } from "../../streams/by.ts";
+import { bySigner } from "../../streams/queue/by.ts";
 import { connectStreams, type Streams } from "../../streams/connection.ts";
 import { temporary } from "../support/services.ts";
 import { colloquy, type Served, startServe } from "../system/serve.ts";

@@ -15,8 +15,8 @@ import { eraseListed, openErasures, type Place, rememberOthers } from "../../cli
 import type { Commit } from "../../schemas/commit.ts";
 import { empty_head } from "../../schemas/commit.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
-import { readMark, writeMark } from "../../streams/erasure-mark.ts";
-import { type Deletion, readDeletions } from "../../streams/erasure.ts";
+import { readMark, writeMark } from "../../streams/content/erasure-mark.ts";
+import { type Deletion, readDeletions } from "../../streams/content/erasure.ts";
 import { startWorld, type World } from "../actors/worker.ts";
 import { all, draft, newRef, said, secret } from "../streams/system.ts";
 import { temporary } from "../support/services.ts";

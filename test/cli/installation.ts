@@ -9,10 +9,10 @@ import { writeHead } from "../../cli/head-file.ts";
 import { empty_head, type Head } from "../../schemas/commit.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { connectStreams } from "../../streams/connection.ts";
-import { openLog } from "../../streams/log.ts";
+import { openLog } from "../../streams/log/log.ts";
 import { provision } from "../../streams/provision.ts";
 import { startNatsServer } from "../../streams/server.ts";
-import { openVault } from "../../streams/vault.ts";
+import { openVault } from "../../streams/content/vault.ts";
 import { draft, newRef, partitions, said } from "../streams/system.ts";
 
 /** Of texts that no compression makes smaller, so that few commits fill a block of 8 MB. */

@@ -7,8 +7,8 @@ import { runCommand } from "../../cli/command.ts";
 import { doctor } from "../../cli/doctor.ts";
 import { keptLook, orphans, readiness, shares } from "../../cli/readiness.ts";
 import type { PartitionView } from "../../schemas/ownership.ts";
-import { ensureConsumers } from "../../streams/consumers.ts";
-import { type Ownership, readOwnership } from "../../streams/ownership.ts";
+import { ensureConsumers } from "../../streams/queue/consumers.ts";
+import { type Ownership, readOwnership } from "../../streams/queue/ownership.ts";
 import { steppedClock } from "../actors/stepped-clock.ts";
 import { partitions, secret, startSystem, type System } from "../streams/system.ts";
 

@@ -11,11 +11,11 @@ import { projectors } from "../../projections/projectors/all.ts";
 import { type Commit, empty_head } from "../../schemas/commit.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
 import { connectStreams, type Streams } from "../../streams/connection.ts";
-import { type Log, openLog } from "../../streams/log.ts";
-import { readCommits, type Undecodable } from "../../streams/reader.ts";
+import { type Log, openLog } from "../../streams/log/log.ts";
+import { readCommits, type Undecodable } from "../../streams/log/reader.ts";
 import { commands_stream, dead_stream } from "../../streams/topology.ts";
-import { openVault, type Vault } from "../../streams/vault.ts";
-import { verifyAnchors } from "../../streams/verify-anchors.ts";
+import { openVault, type Vault } from "../../streams/content/vault.ts";
+import { verifyAnchors } from "../../streams/proof/verify-anchors.ts";
 import { dump } from "../projections/databases.ts";
 
 export interface Stored {

@@ -2,7 +2,7 @@
 import { connect as tcp } from "node:net";
 import { beforeAll, describe, expect, test } from "vitest";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
-import { commandPublisher } from "../../streams/commands.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
 import { secret } from "../streams/system.ts";
 import { type Foreign, openForeign } from "./foreign.ts";
 import { type Running, startRunning } from "./running.ts";

@@ -6,7 +6,7 @@ import { event } from "../../schemas/events.ts";
 import type { AuditEntry, ConversationState, LoggedEvent, Page } from "../../schemas/http.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Log } from "../../streams/log.ts";
+import type { Log } from "../../streams/log/log.ts";
 import { type Running, startRunning } from "./running.ts";
 
 let running: Running;

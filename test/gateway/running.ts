@@ -13,10 +13,10 @@ import { openQueries, type Queries } from "../../projections/queries/queries.ts"
 import { startRunner } from "../../projections/runner.ts";
 import type { Role } from "../../schemas/access-token.ts";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
-import { commandPublisher } from "../../streams/commands.ts";
-import { holdLeases } from "../../streams/leases.ts";
-import { announcePosition, followPositions } from "../../streams/positions.ts";
-import { readBatches } from "../../streams/reader.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
+import { holdLeases } from "../../streams/queue/leases.ts";
+import { announcePosition, followPositions } from "../../streams/live/positions.ts";
+import { readBatches } from "../../streams/log/reader.ts";
 import { startWorld, type World } from "../actors/worker.ts";
 import { dialects } from "../projections/databases.ts";
 import { secret, type Server, type System } from "../streams/system.ts";

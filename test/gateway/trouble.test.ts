@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { ServerFrame } from "../../schemas/frames.ts";
 import { systemIds } from "../../schemas/ids.ts";
-import { commandPublisher } from "../../streams/commands.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
 import { secret, startSystemOn, type System } from "../streams/system.ts";
 import { startTroubled, type Troubled } from "../streams/troubled.ts";
 import type { Foreign } from "./foreign.ts";

@@ -73,14 +73,14 @@ export const bugs: readonly Bug[] = [
   {
     name: "working() by a stale owner",
     breaks: /I1|I7/,
-    file: "streams/handle.ts",
+    file: "streams/queue/handle.ts",
     find: "if (!good()) return;\n    message.working();",
     replace: "message.working();",
   },
   {
     name: "ack() by a stale owner",
     breaks: /I1|I7/,
-    file: "streams/handle.ts",
+    file: "streams/queue/handle.ts",
     find: "if (good()) message.ack();",
     replace: "message.ack();",
   },

@@ -1,14 +1,14 @@
 /**
- * How one worker pulls, by the rules of `streams/queue.ts` and `streams/lane.ts`, with the real
- * handles of `streams/handle.ts`: what keeps a stale owner from touching a message is under test.
+ * How one worker pulls, by the rules of `streams/queue/queue.ts` and `streams/queue/lane.ts`, with the real
+ * handles of `streams/queue/handle.ts`: what keeps a stale owner from touching a message is under test.
  */
 import type { JsMsg } from "@nats-io/jetstream";
 import type { Delivery, Inbox } from "../../actors/ports.ts";
 import { limits } from "../../schemas/limits.ts";
-import { assignment } from "../../streams/assignment.ts";
+import { assignment } from "../../streams/queue/assignment.ts";
 import type { Streams } from "../../streams/connection.ts";
-import { handleOf } from "../../streams/handle.ts";
-import type { Pin } from "../../streams/lane.ts";
+import { handleOf } from "../../streams/queue/handle.ts";
+import type { Pin } from "../../streams/queue/lane.ts";
 import type { View } from "./membership.ts";
 import type { Message, Puller, Queue } from "./queue.ts";
 import type { Life, Schedule } from "./schedule.ts";

@@ -1,4 +1,4 @@
-/** KV `WORKERS` as each worker sees it, by the rules of `streams/workers.ts`. */
+/** KV `WORKERS` as each worker sees it, by the rules of `streams/queue/workers.ts`. */
 import type { Attempt, WorkerPort } from "../../actors/ports.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";

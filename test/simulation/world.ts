@@ -9,7 +9,7 @@ import type { NamedCommand, Reply } from "../../schemas/commands.ts";
 import { AppError } from "../../schemas/errors.ts";
 import { type ActorRef, type By, refKey, uuidv7 } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import { textOf } from "../../streams/texts.ts";
+import { textOf } from "../../streams/log/texts.ts";
 import { createLanes } from "./lanes.ts";
 import { createMembership } from "./membership.ts";
 import { createProvider, type ModelCall } from "./provider.ts";

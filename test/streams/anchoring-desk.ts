@@ -15,8 +15,8 @@ import {
 } from "../../schemas/ids.ts";
 import { event } from "../../schemas/events.ts";
 import { parseCommand } from "../../schemas/commands.ts";
-import type { RoundParts } from "../../streams/anchor-rounds.ts";
-import type { OutgoingCommand } from "../../streams/commands.ts";
+import type { RoundParts } from "../../streams/proof/anchor-rounds.ts";
+import type { OutgoingCommand } from "../../streams/queue/commands.ts";
 import { type Client, draft, titled } from "./system.ts";
 
 export const system_by: By = { type: "system", id: "operator" };

@@ -1,9 +1,9 @@
 /** Who anchors the log, and when: one of several, and nothing is forgotten when that one ends. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Clock, systemClock } from "../../schemas/ids.ts";
-import { startAnchoring } from "../../streams/anchoring.ts";
-import { lastAnchor } from "../../streams/anchors.ts";
-import { verifyAnchors } from "../../streams/verify-anchors.ts";
+import { startAnchoring } from "../../streams/proof/anchoring.ts";
+import { lastAnchor } from "../../streams/proof/anchors.ts";
+import { verifyAnchors } from "../../streams/proof/verify-anchors.ts";
 import { startNats } from "../support/services.ts";
 import { pulse } from "../support/pulse.ts";
 import { type Desk, openDesk } from "./anchoring-desk.ts";

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { workerSubject } from "../../schemas/subjects.ts";
-import { type Asking, openAsking } from "../../streams/asking.ts";
+import { type Asking, openAsking } from "../../streams/queue/asking.ts";
 import { newRef, startSystem, type System } from "./system.ts";
 
 let system: System;

@@ -3,7 +3,7 @@ import { SignJWT, UnsecuredJWT, jwtVerify } from "jose";
 import { expect, test } from "vitest";
 import { issueAccessToken } from "../../gateway/access-token.ts";
 import { systemIds } from "../../schemas/ids.ts";
-import { bySigner } from "../../streams/by.ts";
+import { bySigner } from "../../streams/queue/by.ts";
 
 const secret = new Uint8Array(32).fill(1);
 const signer = bySigner(secret);

@@ -5,8 +5,8 @@
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { empty_head } from "../../schemas/commit.ts";
-import { ensureConsumers } from "../../streams/consumers.ts";
-import { readCommits } from "../../streams/reader.ts";
+import { ensureConsumers } from "../../streams/queue/consumers.ts";
+import { readCommits } from "../../streams/log/reader.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { startSender, startTaker } from "./senders.ts";
 import {

@@ -3,7 +3,7 @@ import type { JsMsg } from "@nats-io/jetstream";
 import { expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import type { Streams } from "../../streams/connection.ts";
-import { handleOf } from "../../streams/handle.ts";
+import { handleOf } from "../../streams/queue/handle.ts";
 import { newRef } from "./system.ts";
 
 /** A handle, the pin that it came under, and everything that reaches the server. */

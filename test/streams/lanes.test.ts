@@ -5,12 +5,12 @@ import { event } from "../../schemas/events.ts";
 import { type ActorRef, systemIds } from "../../schemas/ids.ts";
 import { eventSubject, liveSubject } from "../../schemas/subjects.ts";
 import type { TokenFrame } from "../../schemas/tokens.ts";
-import { followCommits, followTenant } from "../../streams/live.ts";
-import { announcePosition, followPositions } from "../../streams/positions.ts";
-import { readCommits, type Undecodable } from "../../streams/reader.ts";
-import { openReplies, replyPort } from "../../streams/replies.ts";
-import { textPort } from "../../streams/texts.ts";
-import { followTokens, replayTokens, tokenPort } from "../../streams/tokens.ts";
+import { followCommits, followTenant } from "../../streams/live/live.ts";
+import { announcePosition, followPositions } from "../../streams/live/positions.ts";
+import { readCommits, type Undecodable } from "../../streams/log/reader.ts";
+import { openReplies, replyPort } from "../../streams/live/replies.ts";
+import { textPort } from "../../streams/log/texts.ts";
+import { followTokens, replayTokens, tokenPort } from "../../streams/live/tokens.ts";
 import { draft, newRef, said, signal, startSystem, type System } from "./system.ts";
 
 let system: System;

@@ -10,7 +10,7 @@ import {
   letterAt,
   readLetters,
   resend,
-} from "../../streams/letters.ts";
+} from "../../streams/queue/letters.ts";
 import { newRef, startSystem, type System } from "./system.ts";
 
 let system: System;

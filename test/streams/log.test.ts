@@ -7,7 +7,7 @@ import { type DomainEvent, event } from "../../schemas/events.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { eventSubject } from "../../schemas/subjects.ts";
 import { BrokenChain, DamagedCommit, UnknownEvent } from "../../streams/faults.ts";
-import { openLog } from "../../streams/log.ts";
+import { openLog } from "../../streams/log/log.ts";
 import { all, draft, newRef, said, startSystem, type System, titled } from "./system.ts";
 
 let system: System;

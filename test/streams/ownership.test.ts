@@ -6,11 +6,11 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { partitionRanges, type PartitionView } from "../../schemas/ownership.ts";
-import { assignment } from "../../streams/assignment.ts";
-import { commandPublisher } from "../../streams/commands.ts";
-import { consumerName, ensureConsumers, owner_group } from "../../streams/consumers.ts";
-import { readOwnership } from "../../streams/ownership.ts";
-import { joinWorkers } from "../../streams/workers.ts";
+import { assignment } from "../../streams/queue/assignment.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
+import { consumerName, ensureConsumers, owner_group } from "../../streams/queue/consumers.ts";
+import { readOwnership } from "../../streams/queue/ownership.ts";
+import { joinWorkers } from "../../streams/queue/workers.ts";
 import { newRef, partitions, secret, startSystem, type System } from "./system.ts";
 
 let system: System;

@@ -7,15 +7,15 @@ import type { Reply } from "../../schemas/commands.ts";
 import { type ActorRef, systemClock, systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { commandSubject } from "../../schemas/subjects.ts";
-import { bySigner } from "../../streams/by.ts";
+import { bySigner } from "../../streams/queue/by.ts";
 import {
   type CommandPublisher,
   commandPublisher,
   type OutgoingCommand,
-} from "../../streams/commands.ts";
-import { ensureConsumers } from "../../streams/consumers.ts";
-import { consumeCommands, type CommandQueue, type Delivery } from "../../streams/queue.ts";
-import { joinWorkers, type Workers } from "../../streams/workers.ts";
+} from "../../streams/queue/commands.ts";
+import { ensureConsumers } from "../../streams/queue/consumers.ts";
+import { consumeCommands, type CommandQueue, type Delivery } from "../../streams/queue/queue.ts";
+import { joinWorkers, type Workers } from "../../streams/queue/workers.ts";
 import { newRef, partitions, secret, startSystem, type System } from "./system.ts";
 
 let system: System;

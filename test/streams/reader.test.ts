@@ -4,10 +4,10 @@ import { empty_head } from "../../schemas/commit.ts";
 import { event } from "../../schemas/events.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
 import { eventSubject } from "../../schemas/subjects.ts";
-import { pullEvents } from "../../streams/pulls.ts";
-import { readAside } from "../../streams/reader-aside.ts";
-import { type Logged, readBatches } from "../../streams/reader.ts";
-import { Recent } from "../../streams/recent.ts";
+import { pullEvents } from "../../streams/log/pulls.ts";
+import { readAside } from "../../streams/log/reader-aside.ts";
+import { type Logged, readBatches } from "../../streams/log/reader.ts";
+import { Recent } from "../../streams/log/recent.ts";
 import { all, draft, master_key, newRef, said, startSystem, type System } from "./system.ts";
 
 /** A loaded machine is slow. */

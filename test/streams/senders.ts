@@ -4,9 +4,9 @@
  */
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { AppError } from "../../schemas/errors.ts";
-import { commandPublisher } from "../../streams/commands.ts";
-import { type CommandQueue, consumeCommands, type Delivery } from "../../streams/queue.ts";
-import { joinWorkers, type Workers } from "../../streams/workers.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
+import { type CommandQueue, consumeCommands, type Delivery } from "../../streams/queue/queue.ts";
+import { joinWorkers, type Workers } from "../../streams/queue/workers.ts";
 import { pulse } from "../support/pulse.ts";
 import { type Client, newRef, partitions, secret } from "./system.ts";
 

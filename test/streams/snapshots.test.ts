@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { empty_head } from "../../schemas/commit.ts";
 import { limits } from "../../schemas/limits.ts";
 import { kvKey } from "../../schemas/subjects.ts";
-import { openSnapshots, type Snapshot, type Snapshots } from "../../streams/snapshots.ts";
+import { openSnapshots, type Snapshot, type Snapshots } from "../../streams/log/snapshots.ts";
 import { all, draft, newRef, said, startSystem, type System } from "./system.ts";
 
 let system: System;

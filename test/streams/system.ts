@@ -4,9 +4,9 @@ import type { CommitDraft } from "../../schemas/commit.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
 import { type ActorRef, systemIds } from "../../schemas/ids.ts";
 import { connectStreams, type Streams } from "../../streams/connection.ts";
-import { type Log, openLog } from "../../streams/log.ts";
+import { type Log, openLog } from "../../streams/log/log.ts";
 import { provision } from "../../streams/provision.ts";
-import { openVault, type Vault } from "../../streams/vault.ts";
+import { openVault, type Vault } from "../../streams/content/vault.ts";
 import { type Running, startNats } from "../support/services.ts";
 
 export const partitions = 8;

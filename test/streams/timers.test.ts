@@ -2,10 +2,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { commandSubject } from "../../schemas/subjects.ts";
-import { ensureConsumers } from "../../streams/consumers.ts";
-import { consumeCommands, type Delivery } from "../../streams/queue.ts";
-import { openTimers, type Timers } from "../../streams/timers.ts";
-import { joinWorkers } from "../../streams/workers.ts";
+import { ensureConsumers } from "../../streams/queue/consumers.ts";
+import { consumeCommands, type Delivery } from "../../streams/queue/queue.ts";
+import { openTimers, type Timers } from "../../streams/queue/timers.ts";
+import { joinWorkers } from "../../streams/queue/workers.ts";
 import { startNats } from "../support/services.ts";
 import { newRef, partitions, secret, startSystem, type System } from "./system.ts";
 

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { limits } from "../../schemas/limits.ts";
 import { commandSubject } from "../../schemas/subjects.ts";
 import { connectStreams } from "../../streams/connection.ts";
-import { ensureConsumers } from "../../streams/consumers.ts";
+import { ensureConsumers } from "../../streams/queue/consumers.ts";
 import { changeOf, provision } from "../../streams/provision.ts";
 import { topology } from "../../streams/topology.ts";
 import { newRef, partitions, startSystem, type System } from "./system.ts";

@@ -4,9 +4,9 @@
  */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { empty_head } from "../../schemas/commit.ts";
-import { ensureConsumers } from "../../streams/consumers.ts";
-import { followCommits } from "../../streams/live.ts";
-import { readCommits } from "../../streams/reader.ts";
+import { ensureConsumers } from "../../streams/queue/consumers.ts";
+import { followCommits } from "../../streams/live/live.ts";
+import { readCommits } from "../../streams/log/reader.ts";
 import { startSender, startTaker } from "./senders.ts";
 import { all, draft, newRef, partitions, said, startSystemOn, type System } from "./system.ts";
 import { startTroubled, type Troubled } from "./troubled.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { empty_head } from "../../schemas/commit.ts";
 import { kvKey } from "../../schemas/subjects.ts";
-import { openVault } from "../../streams/vault.ts";
+import { openVault } from "../../streams/content/vault.ts";
 import { all, draft, newRef, said, startSystem, type System, titled } from "./system.ts";
 
 let system: System;

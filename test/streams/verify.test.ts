@@ -3,12 +3,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { empty_head, type Head } from "../../schemas/commit.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { eventSubject } from "../../schemas/subjects.ts";
-import type { Finding } from "../../streams/audit/state.ts";
-import { type Verified, verify } from "../../streams/audit/verify.ts";
-import { sequenceAt } from "../../streams/audit/when.ts";
-import { snapshotWitnesses } from "../../streams/audit/witnesses.ts";
-import { hashOf } from "../../streams/codec.ts";
-import { openSnapshots } from "../../streams/snapshots.ts";
+import type { Finding } from "../../streams/proof/state.ts";
+import { type Verified, verify } from "../../streams/proof/verify.ts";
+import { sequenceAt } from "../../streams/proof/when.ts";
+import { snapshotWitnesses } from "../../streams/proof/witnesses.ts";
+import { hashOf } from "../../streams/log/codec.ts";
+import { openSnapshots } from "../../streams/log/snapshots.ts";
 import { draft, newRef, said, startSystem, type System } from "./system.ts";
 
 let system: System;

@@ -5,8 +5,8 @@
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { connectStreams } from "../../streams/connection.ts";
-import { consumeCommands, type Delivery } from "../../streams/queue.ts";
-import { joinWorkers } from "../../streams/workers.ts";
+import { consumeCommands, type Delivery } from "../../streams/queue/queue.ts";
+import { joinWorkers } from "../../streams/queue/workers.ts";
 import { partitions } from "./system.ts";
 
 const [url = "", secret = ""] = process.argv.slice(2);

@@ -2,12 +2,12 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Clock, systemClock, systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import { assignment } from "../../streams/assignment.ts";
-import { commandPublisher } from "../../streams/commands.ts";
-import { ensureConsumers } from "../../streams/consumers.ts";
-import { readOwnership } from "../../streams/ownership.ts";
-import { consumeCommands } from "../../streams/queue.ts";
-import { joinWorkers } from "../../streams/workers.ts";
+import { assignment } from "../../streams/queue/assignment.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
+import { ensureConsumers } from "../../streams/queue/consumers.ts";
+import { readOwnership } from "../../streams/queue/ownership.ts";
+import { consumeCommands } from "../../streams/queue/queue.ts";
+import { joinWorkers } from "../../streams/queue/workers.ts";
 import { newRef, partitions, secret, startSystem, type System } from "./system.ts";
 
 let system: System;

@@ -12,7 +12,7 @@ import {
 } from "../../schemas/commit.ts";
 import { AppError } from "../../schemas/errors.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
-import type { Log } from "../../streams/log.ts";
+import type { Log } from "../../streams/log/log.ts";
 import { all, type Client, draft, newRef, said } from "./system.ts";
 import { pulse } from "../support/pulse.ts";
 

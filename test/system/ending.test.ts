@@ -5,7 +5,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { connectStreams } from "../../streams/connection.ts";
-import { presentWorkers } from "../../streams/workers.ts";
+import { presentWorkers } from "../../streams/queue/workers.ts";
 import { temporary } from "../support/services.ts";
 import { environment } from "./serve.ts";
 

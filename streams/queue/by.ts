@@ -1,0 +1,52 @@
+/**
+ * Who a command is by: a gateway signs it, since a NATS message does not name its publisher. The
+ * signature is bound to the command's id and tenant, so that it cannot be lent to another command;
+ * it has a `typ` of its own and no `exp`, so that it and an access token are never taken for each
+ * other although both are signed with `COLLOQUY_SECRET`.
+ */
+import { createHmac, createSecretKey, timingSafeEqual } from "node:crypto";
+import { By } from "../../schemas/ids.ts";
+import { check, parseJson } from "../../schemas/validate.ts";
+
+const isBy = check(By).is;
+
+export interface BySigner {
+  sign(by: By, tenant: string, command: string): string;
+  /** Who signed for this command; null when the signature is not ours or is for another. */
+  verify(token: string, tenant: string, command: string): By | null;
+}
+
+const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
+
+/** The only header that is accepted, to the byte: no other algorithm, type or extension. */
+const header = encoded({ alg: "HS256", typ: "colloquy-by+jwt" });
+
+/**
+ * Signs and checks with the installation's secret: JWS compact serialization (RFC 7515 §7.1), HS256.
+ * By itself, since every command pays for it twice: the token library goes through promises and a
+ * thread, 36 µs of CPU to sign and 37 to check, against 4 and 6 (measured).
+ */
+export function bySigner(secret: Uint8Array): BySigner {
+  const key = createSecretKey(secret);
+  const signature = (signed: string): Buffer => createHmac("sha256", key).update(signed).digest();
+  return {
+    sign(by, tenant, command) {
+      const signed = `${header}.${encoded({ by, cmd: command, aud: tenant })}`;
+      return `${signed}.${signature(signed).toString("base64url")}`;
+    },
+    verify(token, tenant, command) {
+      const [given, claims = "", mac = "", ...more] = token.split(".");
+      if (given !== header || more.length > 0) return null;
+      const expected = signature(`${header}.${claims}`);
+      const found = Buffer.from(mac, "base64url");
+      if (found.length !== expected.length || !timingSafeEqual(found, expected)) return null;
+      const value = parseJson(Buffer.from(claims, "base64url").toString());
+      if (typeof value !== "object" || value === null) return null;
+      const { by, cmd, aud }: { by?: unknown; cmd?: unknown; aud?: unknown } = value;
+      return cmd === command && aud === tenant && isBy(by) ? by : null;
+    },
+  };
+}
+
+/** Who a command without a signature is by: whoever the tenant's own NATS user is. */
+export const integrationOf = (tenant: string): By => ({ type: "integration", id: tenant });
