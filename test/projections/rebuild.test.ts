@@ -10,7 +10,9 @@ import { conversations } from "../../projections/projectors/conversations.ts";
 import { messages } from "../../projections/projectors/messages.ts";
 import { turns } from "../../projections/projectors/turns.ts";
 import { openQueries } from "../../projections/queries/queries.ts";
-import { buildPast, rebuild } from "../../projections/rebuild/rebuild.ts";
+import { fill } from "../../projections/rebuild/fill.ts";
+import { finish } from "../../projections/rebuild/finish.ts";
+import { begin, buildPast, rebuild } from "../../projections/rebuild/rebuild.ts";
 import { type ReadActor, retryParked } from "../../projections/rebuild/retry.ts";
 import { rollback } from "../../projections/rebuild/rollback.ts";
 import { readParkedActors } from "../../projections/rebuild/status.ts";
@@ -160,6 +162,47 @@ describe.each(dialects)("a rebuild on $name", ({ missing, start }) => {
       for (const lane of await openLanes(database)) await lane.apply(history.slice(0, appended));
       expect(await dump(database)).toEqual(rows);
     }, 120_000);
+
+    test("I9: a swap brings what was missing within itself, and two rebuilds of one never mix", async () => {
+      const history = randomHistory(78, 900, 20);
+      for (const lane of await openLanes(database)) await lane.apply(history);
+      const before = await dump(database);
+      const ports = rebuilding(database, logOf(history));
+      const [one] = await begin(ports, [messages], null);
+      if (one === undefined) throw new Error("nothing was begun");
+      // Little is missing, then much: the one within the transaction, the other before it.
+      await fill(ports, [one], 850);
+      await finish(ports, one);
+      const [two] = await begin(ports, [messages], null);
+      if (two === undefined) throw new Error("nothing was begun");
+      await fill(ports, [two], 100);
+      await finish(ports, two);
+      const places = (await readGenerations(database)).filter(({ name }) => name === "messages");
+      expect(places.map(({ state, position }) => [state, position])).toEqual([
+        ["kept", 900],
+        ["live", 900],
+      ]);
+      expect(await dump(database)).toEqual(before);
+
+      const log = logOf(history, 50);
+      const source: LogSource = {
+        ...log,
+        async *read(reading) {
+          let arrays = 0;
+          for await (const batch of log.read(reading)) {
+            if (arrays++ === 10) {
+              await database.query(
+                "UPDATE colloquy.generations SET position = position + 1 WHERE state = 'building'",
+              );
+            }
+            yield batch;
+          }
+        },
+      };
+      const raced = rebuild(rebuilding(database, source), [turns]);
+      await expect(raced).rejects.toThrow("Another rebuild of it is running");
+      expect(await dump(database)).toEqual(before);
+    });
 
     test("I8: an event that cannot be applied stops a rebuild, and the live one stays", async () => {
       const history = randomHistory(74, 300, 10);
