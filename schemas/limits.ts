@@ -160,8 +160,8 @@ export const limits = {
   rebuild_flush_rows: 40_000,
   rebuild_flush_chars: 24_000_000,
   /** Rows and characters that it keeps beside, so that an actor's next event finds its rows. */
-  rebuild_rows_max: 200_000,
-  rebuild_chars_max: 64_000_000,
+  rebuild_rows_max: 120_000,
+  rebuild_chars_max: 32_000_000,
 
   /** Database. PGlite is one session for everybody, so one connection a process is all it gets. */
   database_connections_max: 10,
