@@ -20,6 +20,7 @@ import { readBatches } from "../../streams/log/reader.ts";
 import { startWorld, type World } from "../actors/worker.ts";
 import { dialects } from "../projections/databases.ts";
 import { secret, type Server, type System } from "../streams/system.ts";
+import { pulse } from "../support/pulse.ts";
 import { type Foreign, openForeign } from "./foreign.ts";
 
 export interface Running {
@@ -67,12 +68,20 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
   const names = projectors.map(leaseOf);
   const leases = await holdLeases(streams, names, { holder: systemIds(), clock: systemClock });
   ends.push(() => leases.release());
+  /** Read models that are there: until then whoever reads is told that they are not. */
+  const shown = new Set<string>();
+  const news = pulse();
   const runner = startRunner({
     source: logSource(log, (options) => readBatches(streams, vault, options)),
-    announce: (projector, sequence) => announcePosition(streams, projector, sequence),
+    announce(projector, sequence) {
+      announcePosition(streams, projector, sequence);
+      shown.add(projector);
+      news.beat();
+    },
     ...{ leases, database, projectors, clock: systemClock, report },
   });
   ends.push(() => runner.stop());
+  await news.until(() => shown.size === projectors.length);
   await world.worker();
   const queries = openQueries(database, (call) => followPositions(streams, call));
   ends.push(() => queries.stop());
