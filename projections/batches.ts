@@ -1,7 +1,7 @@
 /**
- * Gathers what a reader brings into batches: what is there at once, for at most `batch_ms` after the
- * first, bounded in commits and in text. Catch-up therefore runs in full batches and live traffic
- * in small ones, with the same code.
+ * Gathers what a reader brings into batches: what is there at once, and what comes within `batch_ms`
+ * after the first (`batch_busy_ms` while much comes), bounded in commits and in text. Catch-up
+ * therefore runs in full batches and live traffic in small ones, with the same code.
  */
 import type { Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
@@ -29,6 +29,8 @@ export async function* gather(
   let here: readonly Logged[] = [];
   let at = 0;
   let ended = false;
+  /** Commits of the batch before. */
+  let before = 0;
   try {
     for (;;) {
       if (at === here.length) {
@@ -51,7 +53,8 @@ export async function* gather(
       take();
       let cancel = (): void => undefined;
       const late = new Promise<typeof none>((resolve) => {
-        cancel = clock.after(limits.batch_ms, () => resolve(none));
+        const busy = before >= limits.batch_busy_commits;
+        cancel = clock.after(busy ? limits.batch_busy_ms : limits.batch_ms, () => resolve(none));
       });
       while (!full() && !ended) {
         pending ??= iterator.next();
@@ -65,6 +68,7 @@ export async function* gather(
         }
       }
       cancel();
+      before = batch.length;
       yield batch;
     }
   } finally {
