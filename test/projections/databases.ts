@@ -7,7 +7,7 @@ import { type Lane, openLane } from "../../projections/lane.ts";
 import type { Projector } from "../../projections/projector.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { startPglite } from "../../projections/pglite-server.ts";
-import { connectDatabase, type Database } from "../../projections/postgres.ts";
+import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
 import { postgresBinaries, startPostgres, temporary } from "../support/services.ts";
 
 export interface Served {
@@ -36,8 +36,21 @@ export const dialects = [
   },
 ];
 
-/** Empties a database, so that a test begins anew without a new server. */
+/**
+ * Empties a database, so that a test begins anew without a new server. A query that the test before
+ * has left behind holds a view and waits for its table: then this is what the server ends (seen).
+ */
 export async function wipe(database: Database): Promise<void> {
+  for (;;) {
+    try {
+      return await dropAll(database);
+    } catch (error) {
+      if (sqlState(error) !== "40P01") throw error;
+    }
+  }
+}
+
+async function dropAll(database: Database): Promise<void> {
   const schemas = await database.query(
     `SELECT nspname FROM pg_namespace WHERE nspname ~ '^(p_|colloquy$|read$|read_until_)'`,
   );
