@@ -83,6 +83,8 @@ const handover_usual_ms = 3_000;
 /** Feeds what has become live until a runner does, or until it is clear that there is none. */
 export async function handOver(ports: FinishPorts, one: Generation): Promise<void> {
   const { database, source, clock } = ports;
+  // A listener that comes late is never told.
+  if (ports.signal.aborted) return;
   const reading = new AbortController();
   const stop = (): void => reading.abort();
   ports.signal.addEventListener("abort", stop);
