@@ -132,7 +132,17 @@ export function deadFilter(of: ActorRef | string | null): string {
   return `dead.*.${of}.*.*`;
 }
 
-/** All that the feed says of a conversation. */
+/** `feed.<tenant>.<noun>.<verb>.<id>`, where the feed tells an event of public type `noun.verb`. */
+export function feedSubject(ref: ActorRef, type: string): string {
+  assertRef(ref);
+  if (!/^[a-z]+\.[a-z]+$/.test(type)) throw new TypeError("not a type of event");
+  return `feed.${ref.tenant}.${type}.${ref.id}`;
+}
+/** What FEED holds: the events, and the marks of whoever writes them, which no tenant's filter meets. */
+export const feedSubjects = ["feed.*.*.*.*", "feedmark.*"] as const;
+/** `feedmark.<0|1>`: where the publisher of the feed writes what comes next, by turns. */
+export const feedMarkSubject = (turn: number): string => `feedmark.${turn % 2}`;
+/** All that the feed says of an actor. */
 export function feedFilter(ref: ActorRef): string {
   assertRef(ref);
   return `feed.${ref.tenant}.*.*.${ref.id}`;
