@@ -138,6 +138,15 @@ export const limits = {
   /** Unanswered commands of one gateway. */
   commands_in_flight_max: 20_000,
 
+  /** Keys and window entries of the in-process limiter (some 100 and 8 bytes each). */
+  limiter_keys_max: 100_000,
+  limiter_times_max: 2_000_000,
+  /** What a sliding window may count; higher limits are token buckets, one number each. */
+  limiter_window_max: 6_000,
+  /** A Redis that takes longer is not waited for. */
+  limiter_answer_ms: 50,
+  limiter_connect_ms: 1_000,
+
   /** Conversations that a gateway folds from the log at once (`GET …/at`), of all and of one tenant. */
   histories_folded_max: 16,
   histories_folded_per_tenant_max: 4,

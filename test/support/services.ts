@@ -148,12 +148,12 @@ export async function startPostgres(): Promise<Running> {
   return handle(child, url, port, dir, true, "SIGINT");
 }
 
-/** Starts a private Redis that writes nothing to disk. Throws when the machine has none. */
-export async function startRedis(): Promise<Running> {
+/** A private Redis that writes nothing to disk, on `wished` or a free port. Throws when the machine has none. */
+export async function startRedis(wished?: number): Promise<Running> {
   const binary = redisBinary();
   assert(binary !== null, `no Redis on this machine: install ${debian_packages.redis}`);
   const dir = temporary("redis");
-  const port = await freePort();
+  const port = wished ?? (await freePort());
   const args = ["--bind", "127.0.0.1", "--port", String(port), "--dir", dir, "--save", ""];
   const child = launch(binary, args);
   await said(child, "Ready to accept connections");

@@ -44,6 +44,7 @@ function run(name: string, dir: string): SpawnSyncReturns<string> {
 test.for([
   ["types", "types", /TS2322/],
   ["lint", "room", /no-restricted-imports[\s\S]*gateway\/ may import only/],
+  ["lint", "room", /no-restricted-imports[\s\S]*cache\/ may import only schemas/],
   ["lint", "library", /no-restricted-imports[\s\S]*lives in another room/],
   ["lint", "cycle", /no-cycle/],
   ["lint", "any", /no-explicit-any/],
