@@ -5,7 +5,8 @@
 import type { NamedCommand, WorkerCommand } from "../schemas/commands.ts";
 import type { Commit } from "../schemas/commit.ts";
 import type { ErrorCode } from "../schemas/errors.ts";
-import type { DomainEvent, TakeoverReason } from "../schemas/events.ts";
+import type { TakeoverReason } from "../schemas/events/conversation.ts";
+import type { DomainEvent } from "../schemas/events.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
 import type { Attempt } from "./ports.ts";
 

@@ -4,7 +4,7 @@
  * stop, because its partition moved, is found out neither by its entry among the workers nor by a
  * message that we hold ourselves.
  */
-import type { TakeoverReason } from "../schemas/events.ts";
+import type { TakeoverReason } from "../schemas/events/conversation.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Instance } from "./kind.ts";

@@ -4,7 +4,7 @@
  * turn runs or waits, when that turn ends; the stream itself is the failure detector (I7).
  */
 import { leasingCommands, type NamedCommand, type Reply } from "../schemas/commands.ts";
-import type { TakeoverReason } from "../schemas/events.ts";
+import type { TakeoverReason } from "../schemas/events/conversation.ts";
 import { errorBody } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";

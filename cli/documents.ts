@@ -6,13 +6,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configMarkdown } from "./show-config.ts";
 import { errors } from "../schemas/errors.ts";
-import {
-  contentFields,
-  eventSchemas,
-  type EventType,
-  eventTypes,
-  eventVersions,
-} from "../schemas/events.ts";
+import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
+import { meanings } from "./event-meanings.ts";
 
 const docs = join(import.meta.dirname, "../docs");
 
@@ -76,39 +71,6 @@ function eventsMarkdown(): string {
   return `${preface}\n${sections.join("\n\n")}\n`;
 }
 
-/** What each event says; the compiler asks for a new one's sentence. */
-const meanings: Readonly<Record<EventType, string>> = {
-  "conversation.started": "It exists: the first event of every conversation.",
-  "conversation.titled":
-    "It has a title: from its user, or its own (`self`), taken when a turn completes and it has none.",
-  "conversation.configured": "Its model or overlap policy was changed; what is absent stays.",
-  "conversation.archived":
-    "It was put away and takes no message until it is restored. What ran or waited is cancelled in the same commit.",
-  "conversation.restored": "It takes messages again.",
-  "conversation.deleted": "It takes nothing more, and the key of its content is erased.",
-  "message.added":
-    "A message came under `parent` (null: a new beginning) and became the head. Its id is that of the command that brought it.",
-  "head.moved": "Another message was chosen to be the head, which the next message follows.",
-  "turn.queued":
-    "An answer to `user` waits for the turn that runs; `message` is the id it will have. With a turn that waits already: another message joined it, and `user` is the one to answer.",
-  "turn.started":
-    "An answer is being written: `message` is its id, `user` the message it answers; `provider` and `model` are those of the call about to be made.",
-  "turn.restarted":
-    "The worker that ran it was lost, and `owner` begins the answer anew: the frames of earlier attempts are void. `reason` says how the loss was noticed.",
-  "turn.checkpointed":
-    "What was written since the checkpoint before: the frames `first` to `seq`. Clients are told only that it was.",
-  "turn.completed":
-    "The answer ended by itself (`stop`), or at its limit (`length`). `text` is all of it; its last attempt's frames, concatenated, are exactly this text.",
-  "turn.cancelled":
-    "The turn was ended early and keeps what had been seen of it. One that only waited has attempt 0 and no text.",
-  "turn.failed": "The turn could not go on; `code` says why, and what had been seen stays.",
-  "model.attempted":
-    "One call of a model, whatever came of it: what it used and what it cost, also of calls that failed or were lost.",
-  "chain.anchored":
-    "A Merkle root over the heads of all chains of the tenant with a commit from `from` to `sequence`, this one included: whoever keeps `root` elsewhere can prove that what it covers was not rewritten (docs/OPERATING.md).",
-  "log.exported": "An operator took a copy of the tenant's events away.",
-};
-
 /** What of a JSON Schema is shown. */
 interface Schema {
   readonly type?: string;
@@ -146,7 +108,7 @@ const line = (cells: readonly string[]): string =>
 
 const preface = `# Events
 
-What happened to a conversation is its events, and nothing else: its state, its read models and what a client is shown are all made of them. A tenant's workspace has its own. They lie in the stream \`EVENTS\`, on one subject per actor, \`evt.<tenant>.<kind>.<id>\`, and are never changed or removed.
+What happened to a conversation is its events, and nothing else: its state, its read models and what a client is shown are all made of them. A tenant's workspace has its own, and so has every account; accounts lie in the tenant \`accounts\`, to which nobody belongs. They lie in the stream \`EVENTS\`, on one subject per actor, \`evt.<tenant>.<kind>.<id>\`, and are never changed or removed.
 
 ## The commit
 

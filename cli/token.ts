@@ -1,7 +1,7 @@
 /** `colloquy token`: prints an access token and nothing else; the user needs no account. */
 import { resolve } from "node:path";
 import { issueAccessToken } from "../gateway/access-token.ts";
-import type { Role } from "../schemas/access-token.ts";
+import type { Role } from "../schemas/permissions.ts";
 import { isTenant, isUserId } from "../schemas/ids.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";

@@ -4,8 +4,9 @@
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { SignJWT } from "jose";
-import { accessClaims, type Role } from "../schemas/access-token.ts";
+import { accessClaims } from "../schemas/access-token.ts";
 import { AppError } from "../schemas/errors.ts";
+import type { Role } from "../schemas/permissions.ts";
 import { parseJson } from "../schemas/validate.ts";
 
 /** Who a socket or a request belongs to. */

@@ -1,16 +1,13 @@
 /** What an access token says (JWT claims, RFC 7519 §4): who it is for, in which tenant, until when. */
-import Type, { type Static } from "typebox";
-import { Tenant, UserId } from "./ids.ts";
+import Type from "typebox";
+import { HomeTenant, UserId, Uuid } from "./ids.ts";
+import { Role } from "./permissions.ts";
 import { check } from "./validate.ts";
 
-export const Role = Type.Union([
-  Type.Literal("member"),
-  Type.Literal("admin"),
-  Type.Literal("owner"),
-]);
-export type Role = Static<typeof Role>;
-
-/** `exp` is in seconds since 1970. */
+/** `exp` is in seconds since 1970; `sid` names the session that it was given out in, if any. */
 export const accessClaims = check(
-  Type.Object({ sub: UserId, tenant: Tenant, role: Role, exp: Type.Integer({ minimum: 0 }) }),
+  Type.Object({
+    ...{ sub: UserId, tenant: HomeTenant, role: Role, exp: Type.Integer({ minimum: 0 }) },
+    sid: Type.Optional(Uuid),
+  }),
 );

@@ -6,6 +6,7 @@
 import Type from "typebox";
 import { type DomainEvent } from "./events.ts";
 import { type ActorRef, By, IsoTime, type Kind, kinds, Tenant, Uuid } from "./ids.ts";
+import { limits } from "./limits.ts";
 import { check } from "./validate.ts";
 
 export const Hash = Type.String({ pattern: "^[0-9a-f]{64}$" });
@@ -31,7 +32,7 @@ export const StoredCommit = Type.Object({
       // values its names would be walked, which was half of what this whole check takes (measured).
       data: Type.Unsafe<Record<string, unknown>>({ type: "object" }),
     }),
-    { minItems: 1, maxItems: 64 },
+    { minItems: 1, maxItems: limits.events_per_commit_max },
   ),
   sealed: Type.Optional(
     Type.String({

@@ -3,9 +3,10 @@
  * sends is checked here; what we send is described here and built by the gateway.
  */
 import Type, { type Static } from "typebox";
-import { publicCommands } from "./commands.ts";
+import { publicCommands } from "./commands/conversation.ts";
 import type { ErrorBody } from "./errors.ts";
-import type { EventType, Usage } from "./events.ts";
+import type { Usage } from "./events/fields.ts";
+import type { EventType } from "./events.ts";
 import { Uuid } from "./ids.ts";
 import { limits } from "./limits.ts";
 import { check } from "./validate.ts";

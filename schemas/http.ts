@@ -3,9 +3,9 @@
  * built by `projections/queries` and the gateway in exactly these shapes.
  */
 import Type, { type Static } from "typebox";
-import { publicCommands } from "./commands.ts";
+import { publicCommands } from "./commands/conversation.ts";
 import type { ErrorCode } from "./errors.ts";
-import { Overlap, Usage } from "./events.ts";
+import { Overlap, Usage } from "./events/fields.ts";
 import { By, IsoTime, type Kind, kinds, UserId, Uuid } from "./ids.ts";
 import type { PartitionView } from "./ownership.ts";
 import { check } from "./validate.ts";

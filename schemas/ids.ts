@@ -12,13 +12,19 @@ export const user_pattern = "^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$";
 
 export const Uuid = Type.String({ pattern: uuid_pattern, description: "A lowercase UUID." });
 export const Tenant = Type.String({ pattern: tenant_pattern, description: "A tenant's slug." });
+/** Accounts live in a tenant of their own, which nobody belongs to. */
+export const accounts_tenant = "accounts";
+export const HomeTenant = Type.String({
+  pattern: tenant_pattern.replace("^", `^(?!${accounts_tenant}$)`),
+  description: "The slug of a tenant that people can belong to.",
+});
 export const UserId = Type.String({ pattern: user_pattern, description: "A user's id." });
 export const IsoTime = Type.String({
   pattern: "^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d\\.\\d{3}Z$",
   description: "A UTC time with milliseconds, as Date.toISOString() writes it.",
 });
 
-export const kinds = ["conversation", "document", "workspace"] as const;
+export const kinds = ["account", "conversation", "document", "workspace"] as const;
 export type Kind = (typeof kinds)[number];
 
 /** What names one actor. */
@@ -33,6 +39,8 @@ export const refKey = (ref: ActorRef): string => `${ref.tenant}.${ref.kind}.${re
 
 export const isUuid = check(Uuid).is;
 export const isTenant = check(Tenant).is;
+/** Whether a user, a token or a NATS user may have it as their tenant. */
+export const isHomeTenant = check(HomeTenant).is;
 export const isUserId = check(UserId).is;
 export const isKind = (value: string): value is Kind =>
   (kinds as readonly string[]).includes(value);
@@ -53,6 +61,17 @@ function uuidv5(name: string): string {
 export const workspaceRef = (tenant: string): ActorRef => ({
   ...{ tenant, kind: "workspace", id: uuidv5(`workspace:${tenant}`) },
 });
+
+/** The actor of an account. Its id is made of its e-mail address (docs/decisions/0014-accounts.md). */
+export const accountRef = (id: string): ActorRef => ({
+  ...{ tenant: accounts_tenant, kind: "account", id },
+});
+
+/**
+ * Whether a user's id is that of an account: a UUID of version 8, which nothing else of ours is. Other
+ * users come with a token of the operator's or of another issuer and have no account here.
+ */
+export const isAccountId = (user: string): boolean => isUuid(user) && user[14] === "8";
 
 /** Who did something. `user` is a person, `integration` a NATS client, `system` a worker. */
 export const By = Type.Object(

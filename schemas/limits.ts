@@ -64,8 +64,35 @@ export const limits = {
   /** Branches are kept for ever, so a conversation's size is bounded by its commits. */
   commits_per_actor_max: 20_000,
   turns_queued_per_conversation_max: 16,
+
+  /** Events of one decision. */
+  events_per_commit_max: 64,
+
+  /** Accounts. An address as RFC 5321 §4.5.3.1.3 bounds it; names and a device's name for people. */
+  email_chars_max: 254,
+  name_chars_max: 200,
+  device_chars_max: 200,
+  /** An argon2id PHC string; ours have 97. */
+  password_hash_chars_max: 256,
+  settings_bytes_max: 16 * 1024,
+  /** Commands that an account knows by their ids; it is signed in to for ever. */
+  account_commands_max: 1_000,
+  tenants_per_account_max: 100,
+  /** One more closes the oldest. */
+  sessions_per_account_max: 50,
+  /** Earlier refresh tokens that a session knows again: a day at one every 15 minutes. */
+  refresh_tokens_known_max: 100,
+  /** A refresh that is asked again within it, for the same next token, is answered again. */
+  refresh_grace_ms: 10_000,
+
   /** A workspace is anchored for ever, so it knows only the newest commands by their ids. */
   workspace_commands_max: 1_000,
+  members_per_workspace_max: 10_000,
+  invitations_per_workspace_max: 1_000,
+  keys_per_workspace_max: 1_000,
+  keys_per_user_max: 50,
+  /** Invitations that are too old, taken away with a new one when there is no more room. */
+  invitations_cleared_max: 32,
 
   /** Partitions of COMMANDS. */
   partitions_embedded: 8,
@@ -212,6 +239,18 @@ assert(l.frame_bytes_max < l.command_bytes_max, "a client's frame fits a command
 assert(
   l.answer_chars_max * 12 < l.message_bytes_max,
   "an ending event (text, frame lengths and times, sealed in base64) fits a NATS message",
+);
+assert(
+  l.sessions_per_account_max < l.events_per_commit_max,
+  "a new password closes every session in its own commit",
+);
+assert(
+  l.keys_per_user_max < l.events_per_commit_max,
+  "a member's keys are revoked in the commit that removes the member",
+);
+assert(
+  l.invitations_cleared_max < l.events_per_commit_max,
+  "old invitations go in the commit of a new one",
 );
 assert(l.drain_ms < 10_000, "all that we started is gone 10 s after SIGTERM");
 assert(l.token_frame_chars_max * 6 < l.message_bytes_max, "a token frame fits a NATS message");

@@ -9,7 +9,7 @@ import type {
   EventFrame,
   TokenOut,
 } from "../schemas/frames.ts";
-import type { Overlap } from "../schemas/events.ts";
+import type { Overlap } from "../schemas/events/fields.ts";
 import type { State } from "./link.ts";
 
 /** An error that the server named by a code of docs/ERRORS.md; `closed` when the client was closed. */

@@ -4,7 +4,8 @@
  * attempt once and in order. It knows nothing of sockets; it only judges frames.
  */
 import type { After, EndFrame, EventFrame, TokenOut } from "../schemas/frames.ts";
-import type { EndingType, Usage } from "../schemas/events.ts";
+import type { Usage } from "../schemas/events/fields.ts";
+import type { EndingType } from "../schemas/events.ts";
 
 export type ConversationFrame = EventFrame | TokenOut | EndFrame;
 

@@ -1,6 +1,6 @@
 /** What a decision is given and what it may answer: the vocabulary of `decide.ts` and its parts. */
 import { strict as assert } from "node:assert";
-import type { CallReport } from "../../schemas/commands.ts";
+import type { CallReport } from "../../schemas/commands/conversation.ts";
 import type { ErrorCode } from "../../schemas/errors.ts";
 import type { DomainEvent } from "../../schemas/events.ts";
 import type { By, Ids } from "../../schemas/ids.ts";

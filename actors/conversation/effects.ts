@@ -4,9 +4,9 @@
  * its actor decides on like on any command. It begins with a microtask and a look at its signal, so
  * that a commit that starts and ends a turn at once calls no model.
  */
-import type { CallReport } from "../../schemas/commands.ts";
+import type { CallReport } from "../../schemas/commands/conversation.ts";
 import { AppError } from "../../schemas/errors.ts";
-import type { Usage } from "../../schemas/events.ts";
+import type { Usage } from "../../schemas/events/fields.ts";
 import { limits } from "../../schemas/limits.ts";
 import { ModelError, type ModelMessage, type ModelUsage } from "../../schemas/models.ts";
 import type { Ports } from "../ports.ts";

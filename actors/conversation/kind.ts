@@ -11,9 +11,10 @@ import {
   type Snapshot,
   transition,
 } from "xstate";
-import { isWorkspaceCommand, type NamedCommand } from "../../schemas/commands.ts";
+import { isConversationCommand, type NamedCommand } from "../../schemas/commands.ts";
 import type { Commit } from "../../schemas/commit.ts";
-import type { DomainEvent, TakeoverReason } from "../../schemas/events.ts";
+import type { TakeoverReason } from "../../schemas/events/conversation.ts";
+import type { DomainEvent } from "../../schemas/events.ts";
 import { type ActorRef, refKey } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import {
@@ -157,7 +158,7 @@ function createInstance(
     },
     state: () => actor.getPersistedSnapshot(),
     async decide(command: NamedCommand, asking: Asking): Promise<Answer> {
-      if (isWorkspaceCommand(command)) return { is: "refused", code: "unknown_command" };
+      if (!isConversationCommand(command)) return { is: "refused", code: "unknown_command" };
       const { id, ...more } = asking;
       const context: DecisionContext = {
         ...{ ...more, command: id, ids: ports.ids, worker: ports.workers.id },

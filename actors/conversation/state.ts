@@ -4,7 +4,8 @@
  * for its end. `evolve` is the only thing that makes a state, and it is total: the machine decides
  * whether an event may come, `evolve` says what it changes (I4).
  */
-import type { ConversationEventType, EventData, Overlap } from "../../schemas/events.ts";
+import type { Overlap } from "../../schemas/events/fields.ts";
+import type { ConversationEventType, EventData } from "../../schemas/events.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { TextRef } from "../ports.ts";

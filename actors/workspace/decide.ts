@@ -24,6 +24,8 @@ export function decide(state: WorkspaceState, command: WorkspaceCommand, by: By)
     }
     case "record-export":
       return { is: "events", events: [event("log.exported", command.data)] };
+    default:
+      return { is: "refused", code: "unknown_command" };
   }
 }
 

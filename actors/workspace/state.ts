@@ -29,7 +29,7 @@ export function evolve(state: WorkspaceState, event: WorkspaceEvent): WorkspaceS
       const { root, sequence } = event.data;
       return { ...state, root, sequence };
     }
-    case "log.exported":
+    default:
       return state;
   }
 }

@@ -13,8 +13,10 @@ import type {
 } from "../../actors/conversation/decision.ts";
 import { conversationMachine } from "../../actors/conversation/machine.ts";
 import type { ConversationEvent } from "../../actors/conversation/state.ts";
-import type { CallReport, CommandData, ConversationCommand } from "../../schemas/commands.ts";
-import { type DomainEvent, event, type Overlap } from "../../schemas/events.ts";
+import type { CallReport } from "../../schemas/commands/conversation.ts";
+import type { CommandData, ConversationCommand } from "../../schemas/commands.ts";
+import type { Overlap } from "../../schemas/events/fields.ts";
+import { type DomainEvent, event } from "../../schemas/events.ts";
 
 type Snapshot = SnapshotFrom<typeof conversationMachine>;
 export type Situation = "absent" | "idle" | "running" | "waiting" | "archived" | "deleted";

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type Type from "typebox";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { publicCommands } from "../../schemas/commands.ts";
+import { publicCommands } from "../../schemas/commands/conversation.ts";
 import { errors } from "../../schemas/errors.ts";
 import {
   clientFrameChecks,

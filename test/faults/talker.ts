@@ -4,7 +4,7 @@
  * reads along, and both lose their sockets at random. What a talker does comes from its seed alone,
  * and it goes on by what it is told, never by the clock.
  */
-import type { Overlap } from "../../schemas/events.ts";
+import type { Overlap } from "../../schemas/events/fields.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { type Ack, type Client, ClientError, connect, newId } from "../../web/client.ts";
 import type { Random } from "../projections/history.ts";

@@ -11,7 +11,7 @@ import { connectDatabase } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { openQueries, type Queries } from "../../projections/queries/queries.ts";
 import { startRunner } from "../../projections/runner.ts";
-import type { Role } from "../../schemas/access-token.ts";
+import type { Role } from "../../schemas/permissions.ts";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { commandPublisher } from "../../streams/queue/commands.ts";
 import { holdLeases } from "../../streams/queue/leases.ts";

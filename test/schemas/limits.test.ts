@@ -23,6 +23,9 @@ test.each([
   ["duplicate_window_ms", 25_000, "the duplicate window exceeds the longest retry"],
   ["frame_bytes_max", 512 * 1024, "a client's frame fits a command"],
   ["answer_chars_max", 800_000, "fits a NATS message"],
+  ["sessions_per_account_max", 64, "a new password closes every session"],
+  ["keys_per_user_max", 64, "a member's keys are revoked"],
+  ["invitations_cleared_max", 64, "old invitations go"],
   ["drain_ms", 10_000, "10 s after SIGTERM"],
   ["token_frame_chars_max", 2_000_000, "a token frame fits"],
 ])("%s cannot become %d", async (name, value, reason) => {
@@ -30,7 +33,7 @@ test.each([
 });
 
 test("every relation that limits.ts asserts is tried here", () => {
-  expect(source.match(/^assert\(/gm)).toHaveLength(9);
+  expect(source.match(/^assert\(/gm)).toHaveLength(12);
 });
 
 test("there is a wait for every attempt, and every limit is a number above zero", async () => {

@@ -1,7 +1,8 @@
 /** The vocabulary under hostile input: nothing throws, nothing addresses more than itself. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { isPublicCommand, parseCommand, publicCommands } from "../../schemas/commands.ts";
+import { publicCommands } from "../../schemas/commands/conversation.ts";
+import { isPublicCommand, parseCommand } from "../../schemas/commands.ts";
 import { clientFrameChecks } from "../../schemas/frames.ts";
 import { type ActorRef, isTenant, isUserId, isUuid, kinds, uuidv7 } from "../../schemas/ids.ts";
 import {

@@ -10,7 +10,7 @@ import type { ConversationEvent, ConversationState } from "../../actors/conversa
 import { decide as decideWorkspace } from "../../actors/workspace/decide.ts";
 import { workspaceMachine } from "../../actors/workspace/machine.ts";
 import { initialState, type WorkspaceEvent } from "../../actors/workspace/state.ts";
-import { isWorkspaceCommand } from "../../schemas/commands.ts";
+import { isConversationCommand, isWorkspaceCommand } from "../../schemas/commands.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import type { Message } from "./queue.ts";
@@ -51,7 +51,7 @@ function conversationLaw(ref: ActorRef, commits: readonly Commit[]): Law {
   const standings = snapshots.map(({ value, context }) => ({
     ...{ value, context },
     answer({ command, id, by }: Message) {
-      if (isWorkspaceCommand(command)) return "refused unknown_command";
+      if (!isConversationCommand(command)) return "refused unknown_command";
       const life = typeof value === "string" ? value : ("active" as const);
       const asking: DecisionContext = {
         ...{ command: id, by, full: false, overloaded: false, busy: false, worker: "oracle" },

@@ -1,0 +1,80 @@
+/**
+ * Who may do what, as one table: role → permissions, scope of an API key → permissions. Whoever asks
+ * with a key may do what both its user's role and its scopes allow. What belongs to one person (a
+ * conversation, a key of one's own) is decided by its owner's actor beside this.
+ * `docs/SECURITY.md` shows the table; a test compares them.
+ */
+import Type, { type Static } from "typebox";
+
+export const Role = Type.Union(
+  [Type.Literal("viewer"), Type.Literal("member"), Type.Literal("admin"), Type.Literal("owner")],
+  { description: "What a member may do: the table of docs/SECURITY.md." },
+);
+export type Role = Static<typeof Role>;
+/** From the least to the most. */
+export const roles = ["viewer", "member", "admin", "owner"] as const satisfies readonly Role[];
+
+export const Scope = Type.Union([
+  Type.Literal("read"),
+  Type.Literal("write"),
+  Type.Literal("manage"),
+]);
+export type Scope = Static<typeof Scope>;
+export const scopes = ["read", "write", "manage"] as const satisfies readonly Scope[];
+
+/** What an API key is for, each scope once. */
+export const Scopes = Type.Array(Scope, { minItems: 1, maxItems: 3, uniqueItems: true });
+
+/** Permission → what it is for, the least role that has it, and the scope that a key needs for it. */
+export const permissions = {
+  "account.read": row("viewer", "read", "See one's own profile, settings and sessions."),
+  "account.write": row("viewer", "manage", "Change them, end sessions, leave the tenant."),
+  "conversations.read": row("viewer", "read", "See one's own conversations and those shared."),
+  "conversations.write": row("member", "write", "Begin conversations, send, edit, cancel, share."),
+  "conversations.manage": row("admin", "manage", "Act on conversations that integrations began."),
+  "models.read": row("viewer", "read", "See which models there are."),
+  "members.read": row("member", "read", "See who belongs to the tenant, and with which role."),
+  "members.write": row("admin", "manage", "Invite, change roles, remove."),
+  "owners.write": row("owner", "manage", "Make owners, and change or remove one."),
+  "keys.write": row("member", "manage", "Make API keys of one's own, see and revoke them."),
+  "keys.manage": row("admin", "manage", "See and revoke everybody's API keys."),
+  "workspace.read": row("viewer", "read", "See the workspace's name and settings."),
+  "workspace.write": row("admin", "manage", "Change them."),
+  "webhooks.write": row("admin", "manage", "Make, see, change and remove webhooks."),
+  "audit.read": row("admin", "manage", "Read who did what in the tenant."),
+  "usage.read": row("member", "read", "See what was used and what it cost."),
+} as const satisfies Record<string, Row>;
+
+export type Permission = keyof typeof permissions;
+
+interface Row {
+  readonly role: Role;
+  readonly scope: Scope;
+  readonly what: string;
+}
+function row(role: Role, scope: Scope, what: string): Row {
+  return { role, scope, what };
+}
+
+/** Whether `role` is at least `least`. */
+export const isAtLeast = (role: Role, least: Role): boolean =>
+  roles.indexOf(role) >= roles.indexOf(least);
+
+/** Whether who has this role, and asks with a key of these scopes (null: without a key), may do it. */
+export function allows(
+  role: Role,
+  keyScopes: readonly Scope[] | null,
+  permission: Permission,
+): boolean {
+  const { role: least, scope } = permissions[permission];
+  return isAtLeast(role, least) && (keyScopes === null || keyScopes.includes(scope));
+}
+
+/**
+ * Whether who has `role` may give `wanted` to somebody who has `had` (null: is no member yet), or,
+ * with `wanted` null, remove them. Only owners make owners, and only they change or remove one.
+ */
+export function mayGrant(role: Role, had: Role | null, wanted: Role | null): boolean {
+  const owners = had === "owner" || wanted === "owner";
+  return allows(role, null, owners ? "owners.write" : "members.write");
+}
