@@ -4,22 +4,32 @@ import { limits } from "../schemas/limits.ts";
 import type { Identity } from "./access-token.ts";
 import type { Service } from "./service.ts";
 
-/** What an operation is given: who asks, and the parts of the request it may look at. */
-export interface Call {
+/** What a public operation is given: the parts of the request that it may look at. */
+export interface Asked<Body = unknown> {
   readonly service: Service;
-  readonly who: Identity;
   readonly query: URLSearchParams;
-  readonly body: unknown;
+  /** Fits the operation's schema; undefined when the operation has none. */
+  readonly body: Body;
   /** `X-Colloquy-Seq` of the request; 0 when it has none. */
   readonly min_seq: number;
   readonly idempotencyKey: string | null;
   readonly traceparent: string | null;
+  /** A part of the path by its name, decoded; it fits the schema of that part. */
+  param(name: string): string;
 }
 
-/** An answer and the highest EVENTS sequence it shows. */
-export interface Shown<T> {
+/** What every other operation is given: also who asks. */
+export interface Call<Body = unknown> extends Asked<Body> {
+  readonly who: Identity;
+}
+
+/** An answer and the highest EVENTS sequence it shows; 0 when that is not known. */
+export interface Shown<T = object | Uint8Array | null> {
   readonly value: T;
   readonly sequence: number;
+  /** Where an operation has several: else the only one in its table that is no stream. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /** The page's size. Throws `bad_request`. */

@@ -7,21 +7,30 @@ import { createHash } from "node:crypto";
 import { type CommandName, parseCommand, type PublicCommandName } from "../schemas/commands.ts";
 import type { Commit } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
-import { createConversation, postMessage } from "../schemas/http.ts";
-import type { Accepted, Conversation, Message, Page } from "../schemas/http.ts";
+import {
+  Accepted,
+  CancelTurn,
+  Conversation,
+  CreateConversation,
+  EditMessage,
+  Message,
+  type Page,
+  pageOf,
+  PostMessage,
+  RegenerateAnswer,
+  UpdateConversation,
+} from "../schemas/http.ts";
 import { type ActorRef, isUuid } from "../schemas/ids.ts";
-import { limits } from "../schemas/limits.ts";
-import type { Parsed } from "../schemas/validate.ts";
+import { ConversationsQuery, MessagesQuery } from "../schemas/parameters.ts";
+import type { Of } from "../schemas/validate.ts";
 import { type Call, limitOf, oneOf, type Shown } from "./call.ts";
 import type { Outcome } from "./commands.ts";
+import { type Operation, operation } from "./operation.ts";
 import { command, conversationRef } from "./service.ts";
 
-type Done = Extract<Outcome, { ok: true }>;
+const base = "/api/v1/conversations";
 
-function must<T>(parsed: Parsed<T>): T {
-  if (parsed.ok) return parsed.value;
-  throw new AppError("bad_request", parsed.problem);
-}
+type Done = Extract<Outcome, { ok: true }>;
 
 /** A UUID (version 8) made of what must be the same for the same id to come out. */
 function derivedId(...parts: readonly string[]): string {
@@ -44,10 +53,6 @@ async function run(
   id: string,
   data: unknown,
 ): Promise<Done> {
-  const text = typeof data === "object" && data !== null && "text" in data ? data.text : "";
-  if (typeof text === "string" && text.length > limits.text_chars_max) {
-    throw new AppError("text_too_long");
-  }
   const parsed = parseCommand(name, data);
   if (!parsed.ok) throw new AppError("bad_request", parsed.problem);
   const request = { ref, name: name satisfies CommandName, id, data: parsed.command.data };
@@ -68,23 +73,24 @@ function answerOf(commit: Commit, name: "cancel" | "regenerate"): string | null 
   return null;
 }
 
-export async function createOne(call: Call): Promise<Shown<Conversation>> {
-  const { id: wished, ...data } = must(createConversation.parse(call.body ?? {}));
+async function createOne(call: Call<Of<typeof CreateConversation>>): Promise<Shown<Conversation>> {
+  const { id: wished, ...data } = call.body;
   const { idempotencyKey: key, who, service } = call;
   const id =
     wished ??
     (key === null ? service.ports.ids() : derivedId(who.tenant, who.user, "conversation", key));
   const ref = conversationRef(who, id);
   const done = await run(call, ref, "create", commandId(call, `create ${id}`), data);
-  return readAt(call, ref, done.sequence);
+  const headers = { Location: `${base}/${id}` };
+  return { ...(await readAt(call, ref, done.sequence)), headers };
 }
 
-export async function listAll(call: Call): Promise<Page<Conversation>> {
+async function listAll(call: Call): Promise<Shown<Page<Conversation>>> {
   const { query, who, min_seq, service } = call;
   const status = oneOf(query, "status", ["active", "archived"] as const);
   const origin = oneOf(query, "origin", ["chat", "api"] as const);
   const cursor = query.get("cursor");
-  return service.ports.queries.conversations({
+  const value = await service.ports.queries.conversations({
     tenant: who.tenant,
     owner: who.user,
     limit: limitOf(query),
@@ -93,10 +99,11 @@ export async function listAll(call: Call): Promise<Page<Conversation>> {
     ...(cursor === null ? {} : { cursor }),
     ...(min_seq === 0 ? {} : { minSeq: min_seq }),
   });
+  return { value, sequence: min_seq };
 }
 
 /** One conversation as the read model has it, once it has what was acked or pushed here. */
-export async function readOne(call: Call, id: string): Promise<Shown<Conversation>> {
+async function readOne(call: Call, id: string): Promise<Shown<Conversation>> {
   const ref = conversationRef(call.who, id);
   if ((await call.service.owners.access(ref, call.who)) !== "granted") {
     throw new AppError("not_found");
@@ -119,7 +126,7 @@ async function readAt(call: Call, ref: ActorRef, sequence: number): Promise<Show
   return { value: row, sequence: seen };
 }
 
-export async function listMessages(call: Call, id: string): Promise<Shown<Page<Message>>> {
+async function listMessages(call: Call, id: string): Promise<Shown<Page<Message>>> {
   const { sequence } = await readOne(call, id);
   const cursor = call.query.get("cursor");
   const value = await call.service.ports.queries.messages({
@@ -133,40 +140,36 @@ export async function listMessages(call: Call, id: string): Promise<Shown<Page<M
   return { value, sequence };
 }
 
-export async function patchOne(call: Call, id: string): Promise<Shown<Conversation>> {
+async function patchOne(
+  call: Call<Of<typeof UpdateConversation>>,
+  id: string,
+): Promise<Shown<Conversation>> {
   const ref = conversationRef(call.who, id);
   const done = await run(call, ref, "update", commandId(call, `update ${id}`), call.body);
   return readAt(call, ref, done.sequence);
 }
 
-export async function deleteOne(call: Call, id: string): Promise<Shown<null>> {
+async function deleteOne(call: Call, id: string): Promise<Shown<null>> {
   const ref = conversationRef(call.who, id);
   const done = await run(call, ref, "delete", commandId(call, `delete ${id}`), {});
   return { value: null, sequence: done.sequence };
 }
 
-export async function postOne(call: Call, id: string): Promise<Shown<Accepted>> {
-  const text = call.body !== null && typeof call.body === "object" && "text" in call.body;
-  if (text && typeof call.body.text === "string" && call.body.text.length > limits.text_chars_max) {
-    throw new AppError("text_too_long");
-  }
-  const { id: wished, ...data } = must(postMessage.parse(call.body));
+async function postOne(call: Call<Of<typeof PostMessage>>, id: string): Promise<Shown<Accepted>> {
+  const { id: wished, ...data } = call.body;
   const message = commandId(call, `send ${id}`, wished);
   const done = await run(call, conversationRef(call.who, id), "send", message, data);
   return accepted(id, message, done);
 }
 
 /** `cancel`, `regenerate` and `edit`; the last two name `message` in the path. */
-export async function act(
-  call: Call,
+async function act(
+  call: Call<{ readonly id?: string }>,
   id: string,
   name: "cancel" | "regenerate" | "edit",
   message: string | null,
 ): Promise<Shown<Accepted>> {
-  const body = typeof call.body === "object" && call.body !== null ? call.body : {};
-  const { id: wished, ...rest } = body as { id?: unknown } & object; // any object may have an id
-  if (wished !== undefined && !isUuid(wished))
-    throw new AppError("bad_request", "id must be a UUID");
+  const { id: wished, ...rest } = call.body;
   const data = message === null ? rest : { ...rest, message };
   const command_id = commandId(call, `${name} ${id} ${message ?? ""}`, wished);
   const done = await run(call, conversationRef(call.who, id), name, command_id, data);
@@ -180,3 +183,148 @@ const accepted = (conversation: string, message: string | null, done: Done): Sho
   value: { message, conversation, revision: done.revision, seq: done.sequence },
   sequence: done.sequence,
 });
+
+export const operations: readonly Operation[] = [
+  operation({
+    id: "createConversation",
+    method: "POST",
+    path: base,
+    summary: "Begins a conversation; it exists when this answers.",
+    tag: "conversations",
+    access: "conversations.write",
+    limit: "command",
+    body: CreateConversation,
+    answers: { 201: Conversation },
+    refuses: ["model_not_found", "id_taken", "conversation_deleted"],
+    run: (call) => createOne(call),
+  }),
+  operation({
+    id: "listConversations",
+    method: "GET",
+    path: base,
+    summary: "The caller's conversations, the last changed first.",
+    tag: "conversations",
+    access: "conversations.read",
+    limit: "read",
+    query: ConversationsQuery,
+    answers: { 200: pageOf(Conversation) },
+    refuses: ["bad_cursor", "stale"],
+    run: (call) => listAll(call),
+  }),
+  operation({
+    id: "readConversation",
+    method: "GET",
+    path: `${base}/{id}`,
+    summary: "One conversation.",
+    tag: "conversations",
+    access: "conversations.read",
+    limit: "read",
+    answers: { 200: Conversation },
+    refuses: ["conversation_deleted", "stale"],
+    run: (call) => readOne(call, call.param("id")),
+  }),
+  operation({
+    id: "updateConversation",
+    method: "PATCH",
+    path: `${base}/{id}`,
+    summary: "Changes its title, model, policy or head, archives it or takes it back.",
+    tag: "conversations",
+    access: "conversations.write",
+    limit: "command",
+    body: UpdateConversation,
+    answers: { 200: Conversation },
+    refuses: [
+      "model_not_found",
+      "message_not_found",
+      "conversation_archived",
+      "conversation_deleted",
+    ],
+    run: (call) => patchOne(call, call.param("id")),
+  }),
+  operation({
+    id: "deleteConversation",
+    method: "DELETE",
+    path: `${base}/{id}`,
+    summary: "Deletes it and erases what was written in it.",
+    tag: "conversations",
+    access: "conversations.write",
+    limit: "command",
+    answers: { 204: null },
+    run: (call) => deleteOne(call, call.param("id")),
+  }),
+  operation({
+    id: "listMessages",
+    method: "GET",
+    path: `${base}/{id}/messages`,
+    summary: "Its messages, oldest first: the path to its head, or the whole tree.",
+    tag: "messages",
+    access: "conversations.read",
+    limit: "read",
+    query: MessagesQuery,
+    answers: { 200: pageOf(Message) },
+    refuses: ["bad_cursor", "conversation_deleted", "stale"],
+    run: (call) => listMessages(call, call.param("id")),
+  }),
+  operation({
+    id: "postMessage",
+    method: "POST",
+    path: `${base}/{id}/messages`,
+    summary: "Sends a message; its answer begins.",
+    tag: "messages",
+    access: "conversations.write",
+    limit: "command",
+    body: PostMessage,
+    answers: { 202: Accepted },
+    refuses: [
+      ...([
+        "model_not_found",
+        "message_not_found",
+        "id_taken",
+        "turn_running",
+        "queue_full",
+      ] as const),
+      ...(["conversation_archived", "conversation_deleted", "conversation_full"] as const),
+      ...(["text_too_long", "overloaded", "tenant_busy"] as const),
+    ],
+    run: (call) => postOne(call, call.param("id")),
+  }),
+  operation({
+    id: "cancelTurn",
+    method: "POST",
+    path: `${base}/{id}/cancel`,
+    summary: "Ends the running answer, or the one that `turn` names.",
+    tag: "messages",
+    access: "conversations.write",
+    limit: "command",
+    body: CancelTurn,
+    answers: { 202: Accepted },
+    refuses: ["conversation_deleted"],
+    run: (call) => act(call, call.param("id"), "cancel", null),
+  }),
+  operation({
+    id: "regenerateAnswer",
+    method: "POST",
+    path: `${base}/{id}/messages/{message}/regenerate`,
+    summary: "Writes another answer beside the one that `message` names.",
+    tag: "messages",
+    access: "conversations.write",
+    limit: "command",
+    body: RegenerateAnswer,
+    answers: { 202: Accepted },
+    refuses: ["message_not_found", "model_not_found", "turn_running", "conversation_deleted"],
+    run: (call) => act(call, call.param("id"), "regenerate", call.param("message")),
+  }),
+  operation({
+    id: "editMessage",
+    method: "POST",
+    path: `${base}/{id}/messages/{message}/edit`,
+    summary: "Writes another text beside a user's message and answers it.",
+    tag: "messages",
+    access: "conversations.write",
+    limit: "command",
+    body: EditMessage,
+    answers: { 202: Accepted },
+    refuses: ["message_not_found", "text_too_long", "turn_running", "conversation_deleted"],
+    run: (call) => act(call, call.param("id"), "edit", call.param("message")),
+  }),
+];

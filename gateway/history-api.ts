@@ -8,11 +8,13 @@ import { pageSize, readCursor, writeCursor } from "../projections/queries/cursor
 import { type Commit, empty_head, type Head, headOf } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
 import { contentFields } from "../schemas/events.ts";
-import type { ConversationState, LoggedEvent, Page } from "../schemas/http.ts";
+import { ConversationState, LoggedEvent, type Page, pageOf } from "../schemas/http.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
+import { PageQuery, Revision } from "../schemas/parameters.ts";
 import { BrokenChain } from "../streams/faults.ts";
 import { type Call, limitOf, type Shown } from "./call.ts";
+import { type Operation, operation } from "./operation.ts";
 import { conversationRef } from "./service.ts";
 
 /** A place between two events: the last one given, and the head in front of the commit to go on with. */
@@ -28,7 +30,7 @@ const isPlace = (place: readonly unknown[]): place is Place => {
 };
 
 /** `GET …/events`; a page of very long texts ends early. Throws `not_found`, `bad_cursor`, `bad_request`. */
-export async function listEvents(call: Call, id: string): Promise<Shown<Page<LoggedEvent>>> {
+async function listEvents(call: Call, id: string): Promise<Shown<Page<LoggedEvent>>> {
   const ref = conversationRef(call.who, id);
   const size = pageSize(limitOf(call.query));
   const cursor = call.query.get("cursor");
@@ -71,18 +73,15 @@ export async function listEvents(call: Call, id: string): Promise<Shown<Page<Log
 }
 
 /** `GET …/at/{revision}`. Throws `not_found`, `revision_not_found`, `bad_cursor`, `overloaded`. */
-export async function readState(
+async function readState(
   call: Call,
   id: string,
-  text: string,
+  revision: number,
 ): Promise<Shown<ConversationState>> {
-  if (!/^[1-9]\d{0,15}$/.test(text)) {
-    throw new AppError("bad_request", "the revision is a number from 1 on");
-  }
   const ref = conversationRef(call.who, id);
   const cursor = call.query.get("cursor");
   const page = {
-    ...{ revision: Number(text), limit: limitOf(call.query) },
+    ...{ revision, limit: limitOf(call.query) },
     ...(cursor === null ? {} : { cursor }),
   };
   const last = await mayRead(call, ref);
@@ -118,3 +117,35 @@ function* eventsOf(commit: Commit): Generator<LoggedEvent> {
     };
   }
 }
+
+const base = "/api/v1/conversations/{id}";
+
+export const operations: readonly Operation[] = [
+  operation({
+    id: "listEvents",
+    method: "GET",
+    path: `${base}/events`,
+    summary: "Every event of the conversation, oldest first, with the commit that brought it.",
+    tag: "history",
+    access: "conversations.read",
+    limit: "read",
+    query: PageQuery,
+    answers: { 200: pageOf(LoggedEvent) },
+    refuses: ["bad_cursor"],
+    run: (call) => listEvents(call, call.param("id")),
+  }),
+  operation({
+    id: "readState",
+    method: "GET",
+    path: `${base}/at/{revision}`,
+    summary: "The conversation as it stood after the commit that holds this revision.",
+    tag: "history",
+    access: "conversations.read",
+    limit: "read",
+    params: { revision: Revision },
+    query: PageQuery,
+    answers: { 200: ConversationState },
+    refuses: ["revision_not_found", "bad_cursor", "overloaded"],
+    run: (call) => readState(call, call.param("id"), Number(call.param("revision"))),
+  }),
+];

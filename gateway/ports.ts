@@ -6,6 +6,7 @@ import type { CommandPublisher } from "../streams/queue/commands.ts";
 import type { Streams } from "../streams/connection.ts";
 import type { Log } from "../streams/log/log.ts";
 import type { Vault } from "../streams/content/vault.ts";
+import type { Admit } from "./operation.ts";
 
 /** One file of the page. */
 export interface Asset {
@@ -37,6 +38,8 @@ export interface GatewayPorts {
   ready(): Promise<Readiness>;
   models(): readonly { readonly id: string; readonly provider: string }[];
   knowsModel(name: string): boolean;
+  /** Counts requests against limits; without it nothing is limited. */
+  readonly admit?: Admit;
   /** The web app: URL path → asset. */
   readonly page: ReadonlyMap<string, Asset>;
   /** Who the page's visitor is when embedded; null when visitors must bring a token. */

@@ -1,97 +1,59 @@
 /**
- * The table of HTTP routes and what every request goes through before and after: CORS, the match of
- * path and method, the token, the body, and one coded problem for whatever fails.
+ * Every operation of the HTTP API, and what each request goes through before and after: CORS, the match
+ * of path and method, who asks and whether he may, the limit, the body, and one coded problem for
+ * whatever fails. What an operation does stands in its own file.
  */
-import { AppError, type ErrorCode } from "../schemas/errors.ts";
-import { isUuid } from "../schemas/ids.ts";
-import { parseJson } from "../schemas/validate.ts";
-import { verifyAccessToken } from "./access-token.ts";
-import { listAudit } from "./audit-api.ts";
-import type { Call, Shown } from "./call.ts";
-import {
-  act,
-  createOne,
-  deleteOne,
-  listAll,
-  listMessages,
-  patchOne,
-  postOne,
-  readOne,
-} from "./conversations-api.ts";
+import { AppError } from "../schemas/errors.ts";
+import { Uuid } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
+import { allows } from "../schemas/permissions.ts";
+import { type Check, check, parseJson, type Schema } from "../schemas/validate.ts";
+import type { Identity } from "./access-token.ts";
+import * as audit from "./audit-api.ts";
+import type { Asked, Shown } from "./call.ts";
+import * as conversations from "./conversations-api.ts";
 import type { Exchange } from "./exchange.ts";
-import { listEvents, readState } from "./history-api.ts";
-import { localSignIn } from "./local-sign-in.ts";
-import { metrics_type, metricsText } from "./metrics.ts";
+import * as history from "./history-api.ts";
+import { identify } from "./identify.ts";
+import { matcher } from "./matcher.ts";
+import { type Operation, taken } from "./operation.ts";
 import { serveAsset } from "./page.ts";
 import type { Service } from "./service.ts";
+import * as serviceApi from "./service-api.ts";
 
-type Method = "GET" | "POST" | "PATCH" | "DELETE";
-interface Route {
-  readonly status: number;
-  /** `ids`: the parts of the path that vary, in order; not checked yet. */
-  answer(call: Call, ids: readonly string[]): Promise<Shown<object | null>>;
-}
-interface Place {
-  readonly path: RegExp;
-  readonly methods: Readonly<Partial<Record<Method, Route>>>;
-}
-
-const at = (ids: readonly string[], index: number): string => {
-  const id = ids[index];
-  if (!isUuid(id)) throw new AppError("not_found");
-  return id;
-};
-const route = (status: number, answer: Route["answer"]): Route => ({ status, answer });
-const base = "^/api/v1/conversations";
-
-const places: readonly Place[] = [
-  {
-    path: new RegExp(`${base}$`),
-    methods: {
-      GET: route(200, async (call) => ({ value: await listAll(call), sequence: call.min_seq })),
-      POST: route(201, (call) => createOne(call)),
-    },
-  },
-  {
-    path: new RegExp(`${base}/([^/]+)$`),
-    methods: {
-      GET: route(200, (call, ids) => readOne(call, at(ids, 0))),
-      PATCH: route(200, (call, ids) => patchOne(call, at(ids, 0))),
-      DELETE: route(204, (call, ids) => deleteOne(call, at(ids, 0))),
-    },
-  },
-  {
-    path: new RegExp(`${base}/([^/]+)/messages$`),
-    methods: {
-      GET: route(200, (call, ids) => listMessages(call, at(ids, 0))),
-      POST: route(202, (call, ids) => postOne(call, at(ids, 0))),
-    },
-  },
-  {
-    path: new RegExp(`${base}/([^/]+)/events$`),
-    methods: { GET: route(200, (call, ids) => listEvents(call, at(ids, 0))) },
-  },
-  {
-    path: new RegExp(`${base}/([^/]+)/at/([^/]+)$`),
-    methods: { GET: route(200, (call, ids) => readState(call, at(ids, 0), ids[1] ?? "")) },
-  },
-  {
-    path: /^\/api\/v1\/audit$/,
-    methods: {
-      GET: route(200, async (call) => ({ value: await listAudit(call), sequence: call.min_seq })),
-    },
-  },
-  {
-    path: new RegExp(`${base}/([^/]+)/cancel$`),
-    methods: { POST: route(202, (call, ids) => act(call, at(ids, 0), "cancel", null)) },
-  },
-  ...(["regenerate", "edit"] as const).map((name) => ({
-    path: new RegExp(`${base}/([^/]+)/messages/([^/]+)/${name}$`),
-    methods: {
-      POST: route(202, (call, ids) => act(call, at(ids, 0), name, at(ids, 1))),
-    },
-  })),
+/** The whole table; `/openapi.json` is made of it. */
+export const operations: readonly Operation[] = [
+  ...serviceApi.operations,
+  ...conversations.operations,
+  ...history.operations,
+  ...audit.operations,
 ];
+
+interface Checks {
+  readonly body: Check<unknown> | null;
+  readonly params: ReadonlyMap<string, Check<unknown>>;
+}
+
+const match = matcher(operations);
+const compiled = new Map<Schema, Check<unknown>>();
+const compile = (schema: Schema): Check<unknown> => {
+  const made = compiled.get(schema) ?? check(schema);
+  compiled.set(schema, made);
+  return made;
+};
+const checks: ReadonlyMap<Operation, Checks> = new Map(
+  operations.map((operation) => {
+    const params = Object.entries(operation.params ?? {});
+    return [
+      operation,
+      {
+        body: operation.body === undefined ? null : compile(operation.body),
+        params: new Map(params.map(([name, schema]) => [name, compile(schema)])),
+      },
+    ];
+  }),
+);
+const isUuidPart = compile(Uuid);
 
 /** Answers one request; never throws. */
 export async function handle(
@@ -113,15 +75,15 @@ export async function handle(
 function allowOrigin(exchange: Exchange, corsOrigins: readonly string[]): boolean {
   const origin = exchange.header("origin");
   if (origin !== "") exchange.common["Vary"] = "Origin";
-  const allowed = origin !== "" && corsOrigins.includes(origin);
-  if (allowed) {
+  const listed = origin !== "" && corsOrigins.includes(origin);
+  if (listed) {
     exchange.common["Access-Control-Allow-Origin"] = origin;
     exchange.common["Access-Control-Expose-Headers"] = "X-Colloquy-Seq, Location, ETag";
   }
   if (exchange.method !== "OPTIONS") return false;
-  const headers: Record<string, string> = allowed
+  const headers: Record<string, string> = listed
     ? {
-        "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
+        "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
         "Access-Control-Allow-Headers":
           "Authorization, Content-Type, Idempotency-Key, X-Colloquy-Seq, traceparent",
         "Access-Control-Max-Age": "600",
@@ -132,93 +94,135 @@ function allowOrigin(exchange: Exchange, corsOrigins: readonly string[]): boolea
 }
 
 async function dispatch(exchange: Exchange, service: Service): Promise<void> {
-  const { ports } = service;
-  const reads = exchange.method === "GET" || exchange.method === "HEAD";
-  const asset = ports.page.get(exchange.path);
+  const asset = service.ports.page.get(exchange.path);
   if (asset !== undefined) {
+    const reads = exchange.method === "GET" || exchange.method === "HEAD";
     return reads ? serveAsset(exchange, asset) : notAllowed(exchange, "GET, HEAD");
   }
-  switch (exchange.path) {
-    case "/health":
-    case "/healthz":
-      if (!reads) return notAllowed(exchange, "GET, HEAD");
-      return exchange.answer({ status: 200, body: { status: "ok" } });
-    case "/ready": {
-      if (!reads) return notAllowed(exchange, "GET, HEAD");
-      const readiness = await ports.ready();
-      return exchange.answer({ status: readiness.ready ? 200 : 503, body: readiness });
-    }
-    case "/metrics":
-      if (!reads) return notAllowed(exchange, "GET, HEAD");
-      return exchange.answer({
-        status: 200,
-        headers: { "Content-Type": metrics_type, "Cache-Control": "no-store" },
-        body: Buffer.from(await metricsText(ports)),
-      });
-    case "/api/v1/auth/local":
-      if (exchange.method !== "POST") return notAllowed(exchange, "POST");
-      return exchange.answer({ status: 200, body: await localSignIn(exchange, ports) });
-    case "/ws/chat":
-      return exchange.problem("bad_request", "This address is a WebSocket.");
+  if (exchange.path === "/ws/chat") {
+    return exchange.problem("bad_request", "This address is a WebSocket.");
   }
-  for (const place of places) {
-    const match = place.path.exec(exchange.path);
-    if (match === null) continue;
-    const method = exchange.method === "HEAD" ? "GET" : exchange.method;
-    // A lookup by an unknown name gives undefined, which is what is asked for here.
-    const found = place.methods[method as Method];
-    if (found === undefined) return notAllowed(exchange, Object.keys(place.methods).join(", "));
-    return answer(exchange, service, found, match.slice(1));
+  const found = match(exchange.method, exchange.path);
+  if (found === null) return exchange.problem("not_found");
+  if (found.operation === undefined) {
+    const methods = found.methods.flatMap((one) => (one === "GET" ? ["GET", "HEAD"] : [one]));
+    return notAllowed(exchange, methods.join(", "));
   }
-  exchange.problem("not_found");
+  return serve(exchange, service, found.operation, found.params);
 }
 
 const notAllowed = (exchange: Exchange, allow: string): void =>
   exchange.problem("method_not_allowed", undefined, { Allow: allow });
 
-async function answer(
+async function serve(
   exchange: Exchange,
   service: Service,
-  found: Route,
-  ids: readonly string[],
+  operation: Operation,
+  params: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const { secret, clock } = service.ports;
   const reads = exchange.method === "GET" || exchange.method === "HEAD";
-  // The body is asked for before anything is awaited, and awaited after the token is judged.
+  // The body is asked for before anything is awaited, and awaited after it is known who sends it.
   const incoming = reads ? Promise.resolve(Buffer.alloc(0)) : exchange.body();
   incoming.catch(() => {});
-  const refused = headerProblem(exchange);
-  if (refused !== null) return exchange.problem(refused);
-  const token = /^Bearer ([^\s]+)$/i.exec(exchange.header("authorization"))?.[1];
-  if (token === undefined) return exchange.problem("unauthenticated");
-  const who = verifyAccessToken(secret, token, clock.now());
-  const body = parseBody(exchange, await incoming);
-  const call: Call = {
+  const shown = await run(exchange, service, operation, params, incoming);
+  if (shown === taken) return;
+  const { value, sequence } = shown;
+  const headers: Record<string, string> = {
+    ...(sequence > 0 ? { "X-Colloquy-Seq": `${sequence}` } : {}),
+    ...(operation.media === undefined ? {} : { "Content-Type": operation.media }),
+    ...shown.headers,
+  };
+  exchange.answer({ status: shown.status ?? statusOf(operation), headers, body: value });
+}
+
+async function run(
+  exchange: Exchange,
+  service: Service,
+  operation: Operation,
+  params: ReadonlyMap<string, string>,
+  incoming: Promise<Buffer>,
+): Promise<Shown | typeof taken> {
+  const { admit } = service.ports;
+  if (operation.access === "public") {
+    await admit?.(exchange, operation.limit, null);
+    return operation.run(asked(exchange, service, operation, params, await incoming), exchange);
+  }
+  if (!accepts(exchange, operation)) throw new AppError("not_acceptable");
+  const who = await identify(exchange, service);
+  await admit?.(exchange, operation.limit, who);
+  if (!may(who, operation.access)) throw new AppError("forbidden");
+  const known = asked(exchange, service, operation, params, await incoming);
+  return operation.run({ ...known, who }, exchange);
+}
+
+const may = (who: Identity, permission: Exclude<Operation["access"], "public">): boolean =>
+  allows(who.role, null, permission);
+
+/** The only successful status that is no stream. */
+function statusOf({ answers }: Operation): number {
+  const found = Object.entries(answers).find(([, schema]) => schema !== "stream");
+  return Number(found?.[0] ?? 200);
+}
+
+function accepts(exchange: Exchange, { media, answers }: Operation): boolean {
+  const ranges = exchange
+    .header("accept")
+    .split(",")
+    .map((range) => range.split(";")[0]?.trim().toLowerCase() ?? "");
+  const streams = Object.values(answers).includes("stream");
+  const possible = ["", "*/*", "application/*", "application/json", "application/problem+json"];
+  if (streams) possible.push("text/event-stream", "text/*");
+  const own = media?.split(";")[0];
+  if (own !== undefined) possible.push(own, own.replace(/\/.*/, "/*"));
+  return ranges.some((range) => possible.includes(range));
+}
+
+/** What the request says, checked. Throws `bad_request`, `not_found`, and what its body deserves. */
+function asked(
+  exchange: Exchange,
+  service: Service,
+  operation: Operation,
+  params: ReadonlyMap<string, string>,
+  bytes: Buffer,
+): Asked {
+  const known = checks.get(operation);
+  for (const [name, value] of params) {
+    const own = known?.params.get(name);
+    if (own === undefined && !isUuidPart.is(value)) throw new AppError("not_found");
+    const parsed = own?.parse(value);
+    if (parsed?.ok === false) {
+      throw new AppError("bad_request", parsed.problem.replace(/^value/, name));
+    }
+  }
+  return {
     service,
-    who,
     query: exchange.query,
-    body,
+    body: bodyOf(exchange, known?.body ?? null, bytes),
     min_seq: sequenceOf(exchange),
     idempotencyKey: keyOf(exchange),
     traceparent: exchange.header("traceparent").slice(0, 64) || null,
+    param(name) {
+      const value = params.get(name);
+      if (value === undefined) throw new Error(`${operation.path} has no part ${name}`);
+      return value;
+    },
   };
-  const { value, sequence } = await found.answer(call, ids);
-  const headers: Record<string, string> = sequence > 0 ? { "X-Colloquy-Seq": `${sequence}` } : {};
-  if (found.status === 201 && value !== null && "id" in value) {
-    headers["Location"] = `/api/v1/conversations/${String(value.id)}`;
-  }
-  exchange.answer({ status: found.status, headers, body: value });
 }
 
-function headerProblem(exchange: Exchange): ErrorCode | null {
-  const accept = exchange.header("accept");
-  const ranges = accept.split(",").map((range) => range.split(";")[0]?.trim().toLowerCase() ?? "");
-  const json = ["", "*/*", "application/*", "application/json", "application/problem+json"];
-  return ranges.some((range) => json.includes(range)) ? null : "not_acceptable";
+function bodyOf(exchange: Exchange, schema: Check<unknown> | null, bytes: Buffer): unknown {
+  const value = parseBody(exchange, bytes);
+  if (schema === null) return undefined;
+  const parsed = schema.parse(value ?? {});
+  if (parsed.ok) return parsed.value;
+  const text = typeof value === "object" && value !== null && "text" in value ? value.text : "";
+  const long = typeof text === "string" && text.length > limits.text_chars_max;
+  if (long) throw new AppError("text_too_long");
+  throw new AppError("bad_request", parsed.problem);
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
+/** Undefined when there is none. Throws `unsupported_media_type`, `invalid_utf8`, `bad_json`. */
 function parseBody(exchange: Exchange, bytes: Buffer): unknown {
   if (bytes.byteLength === 0) return undefined;
   const type = exchange.header("content-type").split(";")[0]?.trim().toLowerCase();

@@ -9,7 +9,8 @@
  */
 import Type, { type Static, type TObject } from "typebox";
 import type { Commit } from "./commit.ts";
-import { Code, type DomainEvent, type EventData, type EventType, Usage } from "./events.ts";
+import type { DomainEvent, EventData, EventType } from "./events.ts";
+import { Code, Usage } from "./events/fields.ts";
 import { type ActorRef, IsoTime, Tenant, UserId, Uuid } from "./ids.ts";
 import { feedSubject } from "./subjects.ts";
 

@@ -4,11 +4,10 @@
  */
 import Type, { type Static } from "typebox";
 import { publicCommands } from "./commands/conversation.ts";
-import type { ErrorCode } from "./errors.ts";
+import { type ErrorCode, errors } from "./errors.ts";
 import { Overlap, Usage } from "./events/fields.ts";
-import { By, IsoTime, type Kind, kinds, UserId, Uuid } from "./ids.ts";
-import type { PartitionView } from "./ownership.ts";
-import { check } from "./validate.ts";
+import { By, IsoTime, type Kind, kinds, Tenant, UserId, Uuid } from "./ids.ts";
+import { PartitionView } from "./ownership.ts";
 
 const closed = { additionalProperties: false } as const;
 const nullable = <S extends Type.TSchema>(schema: S) => Type.Union([schema, Type.Null()]);
@@ -18,14 +17,33 @@ export const CreateConversation = Type.Object(
   { id: Type.Optional(Uuid), ...publicCommands.create.properties },
   closed,
 );
-export const createConversation = check(CreateConversation);
 
 /** `POST …/messages`; `id` becomes the message's id, so a repeat with it takes effect once. */
 export const PostMessage = Type.Object(
   { id: Type.Optional(Uuid), ...publicCommands.send.properties },
   closed,
 );
-export const postMessage = check(PostMessage);
+
+/** `POST …/cancel`. As in the next two, `id` is the command's, so a repeat with it takes effect once. */
+export const CancelTurn = Type.Object(
+  { id: Type.Optional(Uuid), ...publicCommands.cancel.properties },
+  closed,
+);
+
+/** `POST …/messages/{message}/regenerate`. */
+export const RegenerateAnswer = Type.Object(
+  { id: Type.Optional(Uuid), ...Type.Omit(publicCommands.regenerate, ["message"]).properties },
+  closed,
+);
+
+/** `POST …/messages/{message}/edit`; `id` becomes the new message's id. */
+export const EditMessage = Type.Object(
+  { id: Type.Optional(Uuid), ...Type.Omit(publicCommands.edit, ["message"]).properties },
+  closed,
+);
+
+/** `PATCH …/{id}`. */
+export const UpdateConversation = publicCommands.update;
 
 export const Conversation = Type.Object({
   id: Uuid,
@@ -118,6 +136,11 @@ export const AuditEntry = Type.Object({
 });
 export type AuditEntry = Static<typeof AuditEntry>;
 
+export const AuditList = Type.Object({
+  items: Type.Array(AuditEntry),
+  next: nullable(Type.String()),
+  parked: Type.Array(Type.Object({ kind: AuditEntry.properties.kind, id: Uuid })),
+});
 /** `GET /api/v1/audit`. */
 export interface AuditList extends Page<AuditEntry> {
   /** Actors whose later entries are missing, since the read model cannot go on with them. */
@@ -134,12 +157,23 @@ export const Accepted = Type.Object({
 });
 export type Accepted = Static<typeof Accepted>;
 
+/** A list's answer; `Page` is its type. */
+export const pageOf = <S extends Type.TSchema>(item: S) =>
+  Type.Object({ items: Type.Array(item), next: nullable(Type.String()) });
 export interface Page<T> {
   readonly items: readonly T[];
   /** Give it as `cursor` for the next page; null at the end. */
   readonly next: string | null;
 }
 
+export const Problem = Type.Object({
+  type: Type.String({ pattern: "^urn:colloquy:error:[a-z_]+$" }),
+  title: Type.String(),
+  status: Type.Integer({ minimum: 400, maximum: 599 }),
+  detail: Type.String(),
+  code: Type.Enum(Object.keys(errors)),
+  traceId: Type.String({ pattern: "^[0-9a-f]{32}$" }),
+});
 /** RFC 9457, `application/problem+json`. */
 export interface Problem {
   readonly type: string;
@@ -150,6 +184,19 @@ export interface Problem {
   readonly traceId: string;
 }
 
+/** `/health` and `/healthz`. */
+export const Health = Type.Object({ status: Type.Literal("ok") });
+
+/** `/metrics`. */
+export const MetricsText = Type.String({ description: "Prometheus text format 0.0.4." });
+
+export const Readiness = Type.Object({
+  ready: Type.Boolean(),
+  checks: Type.Array(
+    Type.Object({ name: Type.String(), ok: Type.Boolean(), detail: Type.String() }),
+  ),
+  partitions: Type.Optional(Type.Array(PartitionView)),
+});
 /** `/ready`. */
 export interface Readiness {
   readonly ready: boolean;
@@ -163,9 +210,10 @@ export interface Readiness {
 }
 
 /** What the page of an embedded installation gets from `POST /api/v1/auth/local`, on loopback only. */
-export interface LocalSignIn {
-  readonly accessToken: string;
-  readonly tenant: string;
-  readonly user: string;
-  readonly expiresIn: number;
-}
+export const LocalSignIn = Type.Object({
+  accessToken: Type.String(),
+  tenant: Tenant,
+  user: UserId,
+  expiresIn: Type.Integer({ minimum: 1, description: "Seconds." }),
+});
+export type LocalSignIn = Static<typeof LocalSignIn>;

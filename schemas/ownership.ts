@@ -19,19 +19,26 @@ export const isWorkerEntry = check(WorkerEntry).is;
  * says so at its next beat. `free`: nobody holds it, and somebody takes it with its next command.
  * `orphaned`: nobody would take its commands, or nobody that is known does.
  */
-export type PartitionState = "owned" | "moving" | "free" | "orphaned";
+const PartitionState = Type.Union([
+  Type.Literal("owned"),
+  Type.Literal("moving"),
+  Type.Literal("free"),
+  Type.Literal("orphaned"),
+]);
+export type PartitionState = Static<typeof PartitionState>;
 
 /** How one partition stands. */
-export interface PartitionView {
-  readonly partition: number;
-  readonly state: PartitionState;
+export const PartitionView = Type.Object({
+  partition: Type.Integer({ minimum: 0 }),
+  state: PartitionState,
   /** Its owner, or who would be the first to take it; null when nobody is known. */
-  readonly worker: string | null;
+  worker: Type.Union([Type.String(), Type.Null()]),
   /** Why it is orphaned; null when it is not. */
-  readonly why: string | null;
+  why: Type.Union([Type.String(), Type.Null()]),
   /** Commands that are not done: they wait, or are held while their turn runs. */
-  readonly open: number;
-}
+  open: Type.Integer({ minimum: 0 }),
+});
+export type PartitionView = Readonly<Static<typeof PartitionView>>;
 
 /** `0-3, 7`: partitions as people write them. */
 export function partitionRanges(partitions: readonly number[]): string {

@@ -3,8 +3,15 @@
  * hostile input into a typed value or one short sentence that says where it went wrong. It must
  * never throw, whatever it is given.
  */
-import type { Static, TSchema } from "typebox";
+import type { Static, TObject, TSchema, TUnknown } from "typebox";
 import { Compile } from "typebox/compile";
+
+/** A JSON Schema with a type, for whoever passes schemas on; they are written only here in `schemas/`. */
+export type Schema = TSchema;
+export type ObjectSchema = TObject;
+export type AnySchema = TUnknown;
+/** The type of what fits a schema. */
+export type Of<S extends Schema> = Static<S>;
 
 export type Parsed<T> = { ok: true; value: T } | { ok: false; problem: string };
 
