@@ -1,13 +1,14 @@
 /**
  * What must be there before anything is projected: the schema `colloquy` with the generations and the
  * parked actors, the schema `read` with the views that queries read, and a first generation of each
- * projector that has none. Making it is idempotent and happens at every start of a runner's session,
+ * projector that has none; and the wall between tenants. Making it is idempotent and happens at every start of a runner's session,
  * so an embedded database that was begun anew fills itself.
  */
 import { AppError } from "../schemas/errors.ts";
 import { createGeneration, readGenerations, type Recorded } from "./generations.ts";
 import type { Database, Sql } from "./postgres.ts";
 import type { Projector } from "./projector.ts";
+import { lookAtWall, makeReader, raiseWall } from "./row-security.ts";
 import { createIndexes, showTables, shownBy } from "./tables.ts";
 
 const catalog = [
@@ -29,9 +30,9 @@ const catalog = [
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, kind, id, projector, version, generation),
     FOREIGN KEY (projector, version, generation) REFERENCES colloquy.generations ON DELETE CASCADE)`,
-  `CREATE OR REPLACE VIEW read.positions AS
+  `CREATE OR REPLACE VIEW read.positions WITH (security_invoker = true) AS
     SELECT name, position FROM colloquy.generations WHERE state = 'live'`,
-  `CREATE OR REPLACE VIEW read.parked AS
+  `CREATE OR REPLACE VIEW read.parked WITH (security_invoker = true) AS
     SELECT k.tenant, k.kind, k.id, k.projector, k.revision, k.sequence, k.reason
     FROM colloquy.parked k JOIN colloquy.generations g
       ON g.name = k.projector AND g.version = k.version AND g.generation = k.generation
@@ -51,7 +52,9 @@ export async function ensureCatalog(
     if (error instanceof AppError && error.code === "unavailable") return null;
     throw error;
   });
-  if (found !== null && missing(projectors, found).length === 0) return found;
+  const complete = found !== null && missing(projectors, found).length === 0;
+  if (complete && (await lookAtWall(database)).whole) return found;
+  await makeReader(database);
   return database.transaction(async (sql) => {
     // PGlite is one session for all, where a transaction already excludes everybody.
     if (database.dialect === "postgres") {
@@ -64,6 +67,7 @@ export async function ensureCatalog(
       for (const { table } of projector.sheets) await createIndexes(sql, schema, table);
       await showTables(sql, "read", schema, shownBy(projector));
     }
+    await raiseWall(sql);
     return readGenerations(sql);
   });
 }

@@ -6,6 +6,8 @@
 import { AppError } from "../schemas/errors.ts";
 import type { Projector, Table } from "./projector.ts";
 import type { Sql } from "./postgres.ts";
+import { hasReader, showWalled, wallTable } from "./row-security.ts";
+import { reader_role } from "./tenant-query.ts";
 
 /** Makes the schema and its empty tables, without their secondary indexes. */
 export async function createTables(sql: Sql, schema: string, projector: Projector): Promise<void> {
@@ -18,6 +20,7 @@ export async function createTables(sql: Sql, schema: string, projector: Projecto
       `CREATE TABLE ${schema}.${table.name} (
          ${columns.join(", ")}, PRIMARY KEY (${table.key.join(", ")}))`,
     );
+    await wallTable(sql, schema, table.name);
   }
 }
 
@@ -70,6 +73,7 @@ export async function showTables(
   tables: readonly Shown[],
 ): Promise<void> {
   const existing = await readColumns(sql, views);
+  const reader = views === "read" && (await hasReader(sql));
   for (const { name, columns } of tables) {
     const before = (existing.get(name) ?? []).map((column): [string, string] => {
       const [first = "", ...type] = column.split(" ");
@@ -81,9 +85,12 @@ export async function showTables(
     const known = new Set(before.map(([column]) => column));
     const added = columns.filter((column) => !known.has(column));
     await sql.query(
-      `CREATE OR REPLACE VIEW ${views}.${name} AS
+      `CREATE OR REPLACE VIEW ${views}.${name} WITH (security_invoker = true) AS
        SELECT ${[...kept, ...added].join(", ")} FROM ${schema}.${name}`,
     );
+    if (views !== "read") continue;
+    await showWalled(sql, reader, schema, name);
+    if (reader) await sql.query(`GRANT SELECT ON ${views}.${name} TO ${reader_role}`);
   }
 }
 

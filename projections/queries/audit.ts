@@ -6,7 +6,7 @@
 import type { EventType } from "../../schemas/events.ts";
 import type { AuditEntry, AuditList, Page } from "../../schemas/http.ts";
 import type { By, Kind } from "../../schemas/ids.ts";
-import type { Sql, SqlRow, SqlValue } from "../postgres.ts";
+import type { SqlRow, SqlValue, TenantSql } from "../postgres.ts";
 import { everyday } from "../projectors/audit.ts";
 import { pageSize, readCursor, writeCursor } from "./cursor.ts";
 
@@ -61,7 +61,7 @@ const parked_max = 100;
 
 /** The actors of the page's tenant, or the one it asks for, whose later entries are missing. */
 export async function parkedActors(
-  sql: Sql,
+  sql: TenantSql,
   { tenant, filter }: Pick<AuditPage, "tenant" | "filter">,
 ): Promise<AuditList["parked"]> {
   const rows = await sql.query(
@@ -75,7 +75,7 @@ export async function parkedActors(
   return rows as AuditList["parked"];
 }
 
-export async function listAudit(sql: Sql, page: AuditPage): Promise<Page<AuditEntry>> {
+export async function listAudit(sql: TenantSql, page: AuditPage): Promise<Page<AuditEntry>> {
   const size = pageSize(page.limit);
   const values: SqlValue[] = [page.tenant];
   const holds = ["tenant = $1"];

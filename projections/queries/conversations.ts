@@ -1,7 +1,7 @@
 /** The list of conversations, and one of them. */
 import type { Conversation, Page } from "../../schemas/http.ts";
 import { isUuid } from "../../schemas/ids.ts";
-import type { Sql, SqlRow } from "../postgres.ts";
+import type { SqlRow, TenantSql } from "../postgres.ts";
 import type { ConversationRow } from "../projectors/conversations.ts";
 import { pageSize, readCursor, writeCursor } from "./cursor.ts";
 
@@ -43,7 +43,7 @@ const isPlace = (place: readonly unknown[]): place is [string, string] =>
   isUuid(place[1]);
 
 export async function listConversations(
-  sql: Sql,
+  sql: TenantSql,
   page: ConversationPage,
 ): Promise<Page<Conversation>> {
   const place =
@@ -71,7 +71,7 @@ export async function listConversations(
 }
 
 export async function oneConversation(
-  sql: Sql,
+  sql: TenantSql,
   tenant: string,
   id: string,
 ): Promise<Conversation | null> {

@@ -3,7 +3,7 @@
  * to its head. A parent's revision is always below its child's, so one key orders both.
  */
 import type { Message, Page } from "../../schemas/http.ts";
-import type { Sql, SqlRow } from "../postgres.ts";
+import type { SqlRow, TenantSql } from "../postgres.ts";
 import type { MessageRow } from "../projectors/messages.ts";
 import { pageSize, readCursor, writeCursor } from "./cursor.ts";
 
@@ -68,7 +68,7 @@ export function messagePage(found: readonly Message[], size: number): Page<Messa
   return { items, next: more ? writeCursor("messages", [last.revision]) : null };
 }
 
-export async function listMessages(sql: Sql, page: MessagePage): Promise<Page<Message>> {
+export async function listMessages(sql: TenantSql, page: MessagePage): Promise<Page<Message>> {
   const after = pageStart(page.cursor);
   const size = pageSize(page.limit);
   const rows = await sql.query(

@@ -1,6 +1,6 @@
 /**
- * What the gateway may read. Every statement names the tenant first and reads only the views in
- * schema `read` (I9, I10). An actor that a projector has parked is never shown as it was: `stale`.
+ * What the gateway may read. Every statement names the tenant first, reads only the views in schema
+ * `read`, and runs where nothing of another tenant can be seen (I9, I10). An actor that a projector has parked is never shown as it was: `stale`.
  */
 import { AppError } from "../../schemas/errors.ts";
 import type { AuditList, Conversation, Message, Page } from "../../schemas/http.ts";
@@ -36,7 +36,7 @@ export function openQueries(database: Database, follow: FollowPositions): Querie
   const freshness = watchFreshness(database, follow);
 
   const notParked = async (projector: string, tenant: string, id: string): Promise<void> => {
-    const parked = await database.query(
+    const parked = await database.tenant(tenant).query(
       `SELECT 1 FROM read.parked
        WHERE tenant = $1 AND kind = 'conversation' AND id = $2 AND projector = $3`,
       [tenant, id, projector],
@@ -47,25 +47,25 @@ export function openQueries(database: Database, follow: FollowPositions): Querie
   return {
     async conversations(page) {
       await freshness.reached(["conversations"], page.minSeq);
-      return listConversations(database, page);
+      return listConversations(database.tenant(page.tenant), page);
     },
     async conversation(tenant, id, minSeq) {
       if (!isTenant(tenant) || !isUuid(id)) return null;
       await freshness.reached(["conversations"], minSeq);
       await notParked("conversations", tenant, id);
-      return oneConversation(database, tenant, id);
+      return oneConversation(database.tenant(tenant), tenant, id);
     },
     async messages(page) {
       if (!isTenant(page.tenant) || !isUuid(page.conversation)) return { items: [], next: null };
       await freshness.reached(["messages"], page.minSeq);
       await notParked("messages", page.tenant, page.conversation);
-      return listMessages(database, page);
+      return listMessages(database.tenant(page.tenant), page);
     },
     async audit(page) {
       await freshness.reached(["audit"], page.minSeq);
       const [list, parked] = await Promise.all([
-        listAudit(database, page),
-        parkedActors(database, page),
+        listAudit(database.tenant(page.tenant), page),
+        parkedActors(database.tenant(page.tenant), page),
       ]);
       return { ...list, parked };
     },
