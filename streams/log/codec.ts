@@ -3,6 +3,7 @@
  * stored commit must pass before anybody folds it. Pure; keys come in as arguments.
  */
 import { hash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import {
   type Commit,
   type CommitDraft,
@@ -52,8 +53,8 @@ export function contentOf(events: readonly DomainEvent[]): Content | null {
     let any = false;
     // An event's data is a record of its fields; the union of all types only cannot say so.
     const values = data as Fields;
-    for (const field of Object.keys(blanks)) {
-      if (!Object.hasOwn(values, field) || isBlank(values[field])) continue;
+    for (const [field, blank] of Object.entries(blanks)) {
+      if (!Object.hasOwn(values, field) || isBlank(values[field], blank)) continue;
       fields[field] = values[field];
       any = true;
     }
@@ -62,12 +63,9 @@ export function contentOf(events: readonly DomainEvent[]): Content | null {
   return content;
 }
 
-/** Blank content says nothing and is left out: reading puts it back. */
-const isBlank = (value: unknown): boolean =>
-  value === "" ||
-  (typeof value === "object" &&
-    value !== null &&
-    Object.values(value).every((part) => Array.isArray(part) && part.length === 0));
+/** What equals its blank says nothing and is left out: reading puts it back. */
+const isBlank = (value: unknown, blank: unknown): boolean =>
+  value === blank || (typeof value === "object" && isDeepStrictEqual(value, blank));
 
 /**
  * The bytes of a commit behind `head`. `content` is what `contentOf` gave; with a null key (the
