@@ -4,6 +4,7 @@
  */
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
+import { accountKind } from "./account/kind.ts";
 import { conversationKind } from "./conversation/kind.ts";
 import type { Kind, Mailboxes } from "./kind.ts";
 import type { Ports } from "./ports.ts";
@@ -11,6 +12,7 @@ import { workspaceKind } from "./workspace/kind.ts";
 
 export function allKinds(ports: Ports, mailboxes: Mailboxes): Kind {
   const kinds: Partial<Record<ActorRef["kind"], Kind>> = {
+    account: accountKind(ports, mailboxes),
     conversation: conversationKind(ports, mailboxes),
     workspace: workspaceKind,
   };

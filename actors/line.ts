@@ -5,7 +5,7 @@
  * snapshot that the log agrees with (I4).
  */
 import { isWorkerCommand, type NamedCommand } from "../schemas/commands.ts";
-import type { Commit, CommitDraft, Head } from "../schemas/commit.ts";
+import { type Commit, type CommitDraft, type Head, refusalOf } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
@@ -89,8 +89,12 @@ export class Line {
       const loaded = await this.#load();
       const known = loaded.commits.get(id);
       if (known !== undefined) {
-        if (loaded.instance.tells(by)) return { is: "repeat", at: known };
-        return { is: "refused", error: new AppError("not_found") };
+        if (!loaded.instance.tells(by)) {
+          return { is: "refused", error: new AppError("not_found") };
+        }
+        const { refusal, ...at } = known;
+        if (refusal !== null) return { is: "refused", error: new AppError(refusal) };
+        return { is: "repeat", at };
       }
       const full = loaded.commits.size >= limits.commits_per_actor_max;
       const at = new Date(this.#ports.clock.now()).toISOString();
@@ -116,6 +120,8 @@ export class Line {
       const appended = await this.#append(loaded, draft);
       if (appended === null) continue;
       if (appended instanceof AppError) return { is: "refused", error: appended };
+      const refusal = refusalOf(answer.events);
+      if (refusal !== null) return { is: "refused", error: new AppError(refusal) };
       return { is: "done", at: placeOf(appended) };
     }
     throw new AppError("unavailable", "Too many others write to this actor at once.");

@@ -98,8 +98,16 @@ export interface Snapshot {
   readonly head: Head;
   /** What its kind made of it; plain JSON. */
   readonly state: unknown;
-  /** The commands it remembers, oldest first: of each its commit's last revision and sequence. */
-  readonly commits: readonly (readonly [command: string, revision: number, sequence: number])[];
+  /**
+   * The commands it remembers, oldest first: of each its commit's last revision and sequence, and the
+   * refusal that the commit itself was, if it was one.
+   */
+  readonly commits: readonly (readonly [
+    command: string,
+    revision: number,
+    sequence: number,
+    refusal?: ErrorCode,
+  ])[];
 }
 /** Snapshots save time and nothing else: whatever is wrong with them, the log is read instead. */
 export interface SnapshotPort {

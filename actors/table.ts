@@ -35,3 +35,21 @@ export function put<V>(table: Table<V>, key: string, value: V): Table<V> {
     },
   };
 }
+
+/** Without the key; the same table when it has none. */
+export function without<V>(table: Table<V>, key: string): Table<V> {
+  if (get(table, key) === undefined) return table;
+  const branch = table.branches[last(key)] ?? {};
+  const { [key]: _gone, ...bucket } = branch[lastButOne(key)] ?? {};
+  return {
+    size: table.size - 1,
+    branches: { ...table.branches, [last(key)]: { ...branch, [lastButOne(key)]: bucket } },
+  };
+}
+
+/** Every key and value, in no order that means anything. */
+export function* entriesOf<V>(table: Table<V>): Generator<[string, V]> {
+  for (const branch of Object.values(table.branches)) {
+    for (const bucket of Object.values(branch)) yield* Object.entries(bucket);
+  }
+}

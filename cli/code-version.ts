@@ -9,6 +9,8 @@ import { join } from "node:path";
 /** What makes state of events; `test/cli/code-version.test.ts` follows their imports. */
 export const folding = [
   "actors/table.ts",
+  "actors/account/machine.ts",
+  "actors/account/state.ts",
   "actors/conversation/machine.ts",
   "actors/conversation/state.ts",
   "actors/workspace/machine.ts",

@@ -3,7 +3,7 @@
  * is lost, by the commit in the live lane that names the command, whichever comes first. Answers are
  * given synchronously, so that an `ack` is written before the events of its commit.
  */
-import { type Commit, lastRevision } from "../schemas/commit.ts";
+import { type Commit, lastRevision, refusalOf } from "../schemas/commit.ts";
 import { AppError, errorBody, type ErrorBody } from "../schemas/errors.ts";
 import { type ActorRef, type By, type Clock, refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
@@ -100,7 +100,9 @@ export class Commands {
   noticed(commit: Commit): void {
     const key = keyOf(commit.ref, commit.command);
     if (!this.#flights.has(key)) return;
-    const { sequence } = commit;
+    const { sequence, events } = commit;
+    const refusal = refusalOf(events);
+    if (refusal !== null) return this.#settle(key, { ok: false, error: errorBody(refusal) });
     this.#settle(key, { ok: true, revision: lastRevision(commit), sequence, commit });
   }
 

@@ -4,6 +4,7 @@
  * of the system reads, content back in its place and the position in the log beside it.
  */
 import Type from "typebox";
+import type { ErrorCode } from "./errors.ts";
 import { type DomainEvent } from "./events.ts";
 import { type ActorRef, By, IsoTime, type Kind, kinds, Tenant, Uuid } from "./ids.ts";
 import { limits } from "./limits.ts";
@@ -75,6 +76,17 @@ export interface Commit extends CommitDraft {
   readonly hash: string;
   /** True when the content's key is gone and its fields are blank. */
   readonly erased: boolean;
+}
+
+/**
+ * The refusal that a commit itself is to whoever asked for it; null for all others. Who shows a
+ * refresh token again is refused, and what the refusal does to the session is in the log.
+ */
+export function refusalOf(events: readonly DomainEvent[]): ErrorCode | null {
+  const reused = events.some(
+    ({ type, data }) => type === "session.closed" && data.reason === "reused",
+  );
+  return reused ? "refresh_reused" : null;
 }
 
 /** The number of a commit's last event. */

@@ -80,8 +80,6 @@ export const limits = {
   tenants_per_account_max: 100,
   /** One more closes the oldest. */
   sessions_per_account_max: 50,
-  /** Earlier refresh tokens that a session knows again: a day at one every 15 minutes. */
-  refresh_tokens_known_max: 100,
   /** A refresh that is asked again within it, for the same next token, is answered again. */
   refresh_grace_ms: 10_000,
 

@@ -25,19 +25,22 @@ export const scopes = ["read", "write", "manage"] as const satisfies readonly Sc
 /** What an API key is for, each scope once. */
 export const Scopes = Type.Array(Scope, { minItems: 1, maxItems: 3, uniqueItems: true });
 
-/** Permission → what it is for, the least role that has it, and the scope that a key needs for it. */
+/**
+ * Permission → the least role that has it, the scope that a key needs for it, and what it is for. A
+ * scope of null: only a person who is signed in may do it, since a key must not outlive or widen itself.
+ */
 export const permissions = {
   "account.read": row("viewer", "read", "See one's own profile, settings and sessions."),
-  "account.write": row("viewer", "manage", "Change them, end sessions, leave the tenant."),
+  "account.write": row("viewer", null, "Change them, end sessions, leave the tenant."),
   "conversations.read": row("viewer", "read", "See one's own conversations and those shared."),
   "conversations.write": row("member", "write", "Begin conversations, send, edit, cancel, share."),
   "conversations.manage": row("admin", "manage", "Act on conversations that integrations began."),
   "models.read": row("viewer", "read", "See which models there are."),
   "members.read": row("member", "read", "See who belongs to the tenant, and with which role."),
   "members.write": row("admin", "manage", "Invite, change roles, remove."),
-  "owners.write": row("owner", "manage", "Make owners, and change or remove one."),
-  "keys.write": row("member", "manage", "Make API keys of one's own, see and revoke them."),
-  "keys.manage": row("admin", "manage", "See and revoke everybody's API keys."),
+  "owners.write": row("owner", null, "Make owners, and change or remove one."),
+  "keys.write": row("member", null, "Make API keys of one's own, see and revoke them."),
+  "keys.manage": row("admin", null, "See and revoke everybody's API keys."),
   "workspace.read": row("viewer", "read", "See the workspace's name and settings."),
   "workspace.write": row("admin", "manage", "Change them."),
   "webhooks.write": row("admin", "manage", "Make, see, change and remove webhooks."),
@@ -49,10 +52,10 @@ export type Permission = keyof typeof permissions;
 
 interface Row {
   readonly role: Role;
-  readonly scope: Scope;
+  readonly scope: Scope | null;
   readonly what: string;
 }
-function row(role: Role, scope: Scope, what: string): Row {
+function row(role: Role, scope: Scope | null, what: string): Row {
   return { role, scope, what };
 }
 
@@ -67,7 +70,8 @@ export function allows(
   permission: Permission,
 ): boolean {
   const { role: least, scope } = permissions[permission];
-  return isAtLeast(role, least) && (keyScopes === null || keyScopes.includes(scope));
+  if (!isAtLeast(role, least)) return false;
+  return keyScopes === null || (scope !== null && keyScopes.includes(scope));
 }
 
 /**

@@ -28,7 +28,7 @@ import {
 import type { Ports } from "../ports.ts";
 import { decide, mayAct } from "./decide.ts";
 import type { Conversation, DecisionContext, Progress } from "./decision.ts";
-import { startErase } from "./erase.ts";
+import { startErase } from "../erase.ts";
 import { type Run, startRun } from "./effects.ts";
 import { Runs } from "./runs.ts";
 import { conversationMachine, type EraseInput, inputOf } from "./machine.ts";

@@ -1,32 +1,80 @@
 /**
- * What a workspace answers to a command: events, or a refusal by name. Pure. Only the system asks
- * anything of it; to others it does not exist (I10).
+ * What a workspace answers to a command: events, or a refusal by name. Pure. The gateway has checked
+ * what the caller's role allows; the workspace knows its members itself, and what it knows of a caller
+ * counts, since a token may be older. To integrations it does not exist (I10).
  */
-import type { WorkspaceCommand } from "../../schemas/commands.ts";
+import type { CommandData, WorkspaceCommand } from "../../schemas/commands.ts";
 import { event } from "../../schemas/events.ts";
-import type { By } from "../../schemas/ids.ts";
-import type { Answer } from "../kind.ts";
+import { type By, isAccountId } from "../../schemas/ids.ts";
+import { type Role } from "../../schemas/permissions.ts";
+import type { Answer, Asking } from "../kind.ts";
+import { get } from "../table.ts";
+import { already_so, type Caller, decided, refused } from "./decision.ts";
+import { createKey, revokeKey } from "./keys.ts";
+import { changeMember, configure, joinBy, openBy, removeMember } from "./members.ts";
+import { invite, revokeInvitation } from "./invitations.ts";
 import type { WorkspaceState } from "./state.ts";
 
-export function decide(state: WorkspaceState, command: WorkspaceCommand, by: By): Answer {
-  if (!mayAct(by)) return { is: "refused", code: "not_found" };
+export function decide(
+  state: WorkspaceState,
+  command: WorkspaceCommand,
+  { by, at }: Pick<Asking, "by" | "at">,
+): Answer {
+  if (!mayAct(by)) return refused("not_found");
   switch (command.name) {
-    case "anchor": {
-      const { root, from, sequence } = command.data;
-      // However often it comes, and however long ago its id was forgotten (I2).
-      if (root === state.root && sequence === state.sequence) return { is: "events", events: [] };
-      if (from !== state.sequence + 1 || sequence < from) {
-        const detail = `The next anchor begins at EVENTS sequence ${state.sequence + 1}.`;
-        return { is: "refused", code: "anchor_behind", detail };
-      }
-      const anchored = event("chain.anchored", { ...command.data, previous: state.root });
-      return { is: "events", events: [anchored] };
-    }
+    case "anchor":
+      return by.type === "system" ? anchor(state, command.data) : refused("not_found");
     case "record-export":
-      return { is: "events", events: [event("log.exported", command.data)] };
-    default:
-      return { is: "refused", code: "unknown_command" };
+      return by.type === "system"
+        ? decided(event("log.exported", command.data))
+        : refused("not_found");
+    case "open":
+      return openBy(state, by, command.data);
+    case "join":
+      return joinBy(state, by, command.data, at);
+  }
+  const role = roleOf(state, by);
+  if (role === null) return refused("forbidden");
+  const caller: Caller = { user: by.id, role, at };
+  switch (command.name) {
+    case "configure":
+      return configure(state, caller, command.data);
+    case "change-member":
+      return changeMember(state, caller, command.data);
+    case "remove-member":
+      return removeMember(state, caller, command.data);
+    case "invite":
+      return invite(state, caller, command.data);
+    case "revoke-invitation":
+      return revokeInvitation(state, caller, command.data);
+    case "create-key":
+      return createKey(state, caller, command.data);
+    case "revoke-key":
+      return revokeKey(state, caller, command.data);
   }
 }
 
-export const mayAct = (by: By): boolean => by.type === "system";
+export const mayAct = (by: By): boolean => by.type !== "integration";
+
+/**
+ * The role that a caller has here; null for none. Whoever has an account may do what they may do as a
+ * member, and nothing once they are none. Users without one come with a token of the operator's or of
+ * another issuer: what its role allows was checked where it was read.
+ */
+function roleOf({ members }: WorkspaceState, { type, id }: By): Role | null {
+  if (type === "system") return "owner";
+  return get(members, id) ?? (isAccountId(id) ? null : "owner");
+}
+
+function anchor(
+  { root: last, sequence: end }: WorkspaceState,
+  data: CommandData<"anchor">,
+): Answer {
+  const { root, from, sequence } = data;
+  // However often it comes, and however long ago its id was forgotten (I2).
+  if (root === last && sequence === end) return already_so;
+  if (from !== end + 1 || sequence < from) {
+    return refused("anchor_behind", `The next anchor begins at EVENTS sequence ${end + 1}.`);
+  }
+  return decided(event("chain.anchored", { ...data, previous: last }));
+}

@@ -1,10 +1,28 @@
 /**
- * A workspace's state: how far the tenant's history is anchored. `evolve` is the only thing that
- * makes a state, and it is total: the machine decides whether an event may come (I4).
+ * A workspace's state: how far the tenant's history is anchored, and who belongs to the tenant, as far
+ * as decisions need it. `evolve` is the only thing that makes a state, and it is total: the machine
+ * decides whether an event may come (I4).
  */
 import { zero_hash } from "../../schemas/commit.ts";
 import type { EventData, WorkspaceEventType } from "../../schemas/events.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
+import type { Role } from "../../schemas/permissions.ts";
+import type { Folded } from "../still-kind.ts";
+import { empty_table, entriesOf, get, put, type Table, without } from "../table.ts";
+
+/** An invitation that can be accepted. */
+export interface Invitation {
+  readonly token: string;
+  readonly role: Role;
+  readonly user: string | null;
+  readonly expires: string;
+}
+
+/** An API key that was not revoked. */
+export interface Key {
+  readonly user: string;
+  readonly secret: string;
+}
 
 export interface WorkspaceState {
   readonly ref: ActorRef;
@@ -12,14 +30,22 @@ export interface WorkspaceState {
   readonly root: string;
   /** The last EVENTS sequence that an anchor covers; 0 while there is none. */
   readonly sequence: number;
+  /** Somebody has opened it, and nobody can again. */
+  readonly opened: boolean;
+  readonly members: Table<Role>;
+  /** How many of them are owners. */
+  readonly owners: number;
+  readonly invitations: Table<Invitation>;
+  readonly keys: Table<Key>;
 }
 
 export type WorkspaceEvent = {
-  [T in WorkspaceEventType]: { readonly type: T; readonly data: EventData<T> };
+  [T in WorkspaceEventType]: { readonly type: T; readonly data: EventData<T> } & Folded;
 }[WorkspaceEventType];
 
 export const initialState = (ref: ActorRef): WorkspaceState => ({
-  ...{ ref, root: zero_hash, sequence: 0 },
+  ...{ ref, root: zero_hash, sequence: 0, opened: false, owners: 0 },
+  ...{ members: empty_table, invitations: empty_table, keys: empty_table },
 });
 
 /** The state after an event that the machine has allowed. */
@@ -29,7 +55,49 @@ export function evolve(state: WorkspaceState, event: WorkspaceEvent): WorkspaceS
       const { root, sequence } = event.data;
       return { ...state, root, sequence };
     }
-    default:
+    case "workspace.opened":
+      return { ...state, opened: true };
+    case "member.added":
+    case "member.changed":
+      return withMember(state, event.data.user, event.data.role);
+    case "member.removed":
+      return withMember(state, event.data.user, null);
+    case "invitation.created": {
+      const { invitation, token, role, user, expires } = event.data;
+      const created = { token, role, user, expires };
+      return { ...state, invitations: put(state.invitations, invitation, created) };
+    }
+    case "invitation.revoked":
+    case "invitation.accepted":
+      return { ...state, invitations: without(state.invitations, event.data.invitation) };
+    case "key.created": {
+      const { key, user, secret } = event.data;
+      return { ...state, keys: put(state.keys, key, { user, secret }) };
+    }
+    case "key.revoked":
+      return { ...state, keys: without(state.keys, event.data.key) };
+    case "log.exported":
+    case "workspace.configured":
       return state;
   }
+}
+
+function withMember(state: WorkspaceState, user: string, role: Role | null): WorkspaceState {
+  const was = get(state.members, user) === "owner" ? 1 : 0;
+  const owners = state.owners - was + (role === "owner" ? 1 : 0);
+  const members = role === null ? without(state.members, user) : put(state.members, user, role);
+  return { ...state, owners, members };
+}
+
+/** Whether a workspace that has members has an owner when this member has `role`, or null: is gone. */
+export function keepsOwner(state: WorkspaceState, user: string, role: Role | null): boolean {
+  const { owners, members } = withMember(state, user, role);
+  return state.owners === 0 || owners > 0 || members.size === 0;
+}
+
+/** The ids of a user's keys; never more than `keys_per_user_max`. */
+export function keysOf({ keys }: WorkspaceState, user: string): string[] {
+  const own: string[] = [];
+  for (const [key, of] of entriesOf(keys)) if (of.user === user) own.push(key);
+  return own;
 }

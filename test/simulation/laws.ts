@@ -69,21 +69,21 @@ function conversationLaw(ref: ActorRef, commits: readonly Commit[]): Law {
 function workspaceLaw(ref: ActorRef, commits: readonly Commit[]): Law {
   const live = createActor(workspaceMachine, { input: { ref } }).start();
   const snapshots = [live.getSnapshot()];
-  for (const { events } of commits) {
+  for (const { events, command, at } of commits) {
     // The pair of type and data is that of the event.
-    for (const { type, data } of events) live.send({ type, data } as WorkspaceEvent);
+    for (const { type, data } of events) live.send({ type, data, command, at } as WorkspaceEvent);
     snapshots.push(live.getSnapshot());
   }
   const standings = snapshots.map(({ value, context }) => ({
     ...{ value, context },
     answer: ({ command, by }: Message) =>
       isWorkspaceCommand(command)
-        ? said(decideWorkspace(context, command, by))
+        ? said(decideWorkspace(context, command, { by, at: "" }))
         : "refused unknown_command",
   }));
   const last = commits.flatMap(({ events }) => events).findLast(isAnchor);
   const { root, sequence } = last?.data ?? initialState(ref);
-  return { standings, other: { ref, root, sequence }, end: null };
+  return { standings, other: { ...initialState(ref), root, sequence }, end: null };
 }
 
 type Anchored = Extract<Commit["events"][number], { type: "chain.anchored" }>;

@@ -1,7 +1,7 @@
-/** Erases a deleted conversation's content: tried until it succeeds, harmless to repeat. */
-import type { ActorRef } from "../../schemas/ids.ts";
-import { limits } from "../../schemas/limits.ts";
-import type { Ports } from "../ports.ts";
+/** Erases a deleted actor's content: tried until it succeeds, harmless to repeat. */
+import type { ActorRef } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
+import type { Ports } from "./ports.ts";
 
 /** Starts; `onErased` is called once it has succeeded. The result ends it. */
 export function startErase(
@@ -20,7 +20,7 @@ export function startErase(
       if (!stopped) onErased();
     } catch (error) {
       if (stopped) return;
-      report({ what: "a conversation's content could not be erased yet", ref, error });
+      report({ what: `the content of a deleted ${ref.kind} could not be erased yet`, ref, error });
       const next_ms = Math.min(2 * wait_ms, limits.runner_backoff_ms_max);
       cancel = clock.after(wait_ms, () => void erase(next_ms));
     }
