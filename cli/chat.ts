@@ -92,7 +92,7 @@ async function openDoor(
   };
 }
 
-const ownToken = (config: Config): Promise<string> =>
+const ownToken = async (config: Config): Promise<string> =>
   tokenFor(config, {
     tenant: config.get("COLLOQUY_TENANT") ?? "main",
     user: "you",

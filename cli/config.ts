@@ -4,6 +4,8 @@
  * the table does not know is refused with the nearest name, so that a typing error is never silent.
  */
 import { isTenant } from "../schemas/ids.ts";
+import { readIssuers } from "../schemas/issuers.ts";
+import { parseJson } from "../schemas/validate.ts";
 import { nearest } from "./nearest.ts";
 
 /** A start that cannot go on; its message is one sentence for whoever typed the command. */
@@ -81,6 +83,21 @@ const secret = key("text, 32 characters or more", (value) => {
   must(value.length >= 32, "at least 32 characters long");
   return new TextEncoder().encode(value);
 });
+const secrets = key("texts of 32 characters or more, separated by commas", (value) => {
+  const list = value.split(",").filter((one) => one !== "");
+  must(
+    list.every((one) => one.length >= 32),
+    "secrets of at least 32 characters, separated by commas",
+  );
+  return list.map((one) => new TextEncoder().encode(one));
+});
+const files = key("paths, separated by commas", (value) =>
+  value
+    .split(",")
+    .map((path) => path.trim())
+    .filter((path) => path !== ""),
+);
+const issuers = key("JSON list of issuers", (value) => readIssuers(parseJson(value)));
 const masterKey = key("32 bytes as 64 hex digits or base64", (value) => {
   const hex = /^[0-9a-fA-F]{64}$/.test(value);
   const bytes = Buffer.from(value, hex ? "hex" : "base64");
@@ -129,6 +146,31 @@ export const keys = {
     null,
     "Signs access tokens and the `by` of commands; generated into the data folder when embedded, required with `NATS_URL`.",
     true,
+  ),
+  COLLOQUY_SECRET_PREVIOUS: secrets(
+    "",
+    "Secrets that are still believed, or are believed already, while `COLLOQUY_SECRET` is replaced (docs/OPERATING.md).",
+    true,
+  ),
+  COLLOQUY_SIGNING_KEY: text(
+    null,
+    "A file with an Ed25519 or RSA private key (PEM or JWK) that signs access tokens in place of the secret; its public key is in `/.well-known/jwks.json`.",
+  ),
+  COLLOQUY_SIGNING_KEYS_PREVIOUS: files(
+    "",
+    "Files with keys, private or public, whose access tokens are believed besides.",
+  ),
+  COLLOQUY_ISSUERS: issuers(
+    "[]",
+    "Other issuers (OpenID Connect) whose access tokens are believed (docs/OPERATING.md).",
+  ),
+  COLLOQUY_REGISTRATION: choice(
+    "open",
+    "invited",
+    "closed",
+  )(
+    "open",
+    "Who may register: everybody, whoever was invited, or nobody. The first account of an installation always may.",
   ),
   COLLOQUY_MASTER_KEY: masterKey(
     null,

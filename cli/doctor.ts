@@ -168,7 +168,7 @@ async function running(config: Config): Promise<Finding[]> {
   try {
     const response = await fetch(`${url}/ready`, { signal: AbortSignal.timeout(patience_ms) });
     const { checks } = (await response.json()) as Readiness; // our own gateway's (schemas/http.ts)
-    const token = await tokenFor(config, {
+    const token = tokenFor(config, {
       tenant: config.get("COLLOQUY_TENANT") ?? "main",
       user: "you",
       role: "member",

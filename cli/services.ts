@@ -2,14 +2,17 @@
  * The servers that Colloquy runs on: those that the configuration names, else embedded ones in the
  * data folder. What was started here is stopped here, the servers last.
  */
+import type { KeyObject } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type Database, connectDatabase } from "../projections/postgres.ts";
 import { startPglite } from "../projections/pglite-server.ts";
+import { type KeyRing, openKeyRing, readSigningKey } from "../gateway/auth/key-ring.ts";
 import { limits } from "../schemas/limits.ts";
 import type { BeforeStart } from "../streams/proof/before-start.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
-import { CliError, type Config } from "./config.ts";
+import { CliError, type Config, type KeyName } from "./config.ts";
 import { lookAtStart, refuseDamage } from "./head-file.ts";
 import { type DataFolder, endOrphans, folderSecret, openDataFolder } from "./data-folder.ts";
 
@@ -20,6 +23,7 @@ export interface Services {
   readonly streams: Streams;
   readonly database: Database;
   readonly secret: Uint8Array;
+  readonly ring: KeyRing;
   readonly masterKey: Uint8Array;
   readonly partitions: number;
   readonly replicas: 1 | 3;
@@ -111,23 +115,48 @@ async function startNats(config: Config, folder: string, log: (line: string) => 
   }
 }
 
-/** The two secrets: configured, or of the data folder when NATS is embedded. */
+/** The secrets: configured, or of the data folder when NATS is embedded; and what signs tokens. */
 export function secretsOf(
   config: Config,
   embedded: boolean,
   folder: string,
-): { readonly secret: Uint8Array; readonly masterKey: Uint8Array } {
-  const secret = config.get("COLLOQUY_SECRET");
+): { readonly secret: Uint8Array; readonly ring: KeyRing; readonly masterKey: Uint8Array } {
+  const configured = config.get("COLLOQUY_SECRET");
   const masterKey = config.get("COLLOQUY_MASTER_KEY");
-  if (!embedded && (secret === null || masterKey === null)) {
-    const missing = secret === null ? "COLLOQUY_SECRET" : "COLLOQUY_MASTER_KEY";
+  if (!embedded && (configured === null || masterKey === null)) {
+    const missing = configured === null ? "COLLOQUY_SECRET" : "COLLOQUY_MASTER_KEY";
     throw new CliError(
       `${missing} is required with NATS_URL: all processes of an installation share it (openssl rand -hex 32 makes one).`,
       2,
     );
   }
+  const secret = configured ?? folderSecret(folder, "secret");
   return {
-    secret: secret ?? folderSecret(folder, "secret"),
+    secret,
+    ring: ringOf(config, secret),
     masterKey: masterKey ?? folderSecret(folder, "master-key"),
   };
+}
+
+/** What signs access tokens, and what else is believed. Throws `CliError`. */
+function ringOf(config: Config, secret: Uint8Array): KeyRing {
+  const keyIn = (name: KeyName, path: string): KeyObject => {
+    try {
+      return readSigningKey(readFileSync(path, "utf8"));
+    } catch (error) {
+      // Of a file that cannot be read the system's code is enough; nothing quotes a key.
+      const why = error instanceof TypeError ? error.message : "cannot be read";
+      throw new CliError(`${name}: ${path} ${why}.`, 2);
+    }
+  };
+  const path = config.get("COLLOQUY_SIGNING_KEY");
+  const signing = path === null ? null : keyIn("COLLOQUY_SIGNING_KEY", path);
+  if (signing?.type === "public") {
+    throw new CliError("COLLOQUY_SIGNING_KEY: a public key cannot sign; name the private one.", 2);
+  }
+  const previous = (config.get("COLLOQUY_SIGNING_KEYS_PREVIOUS") ?? []).map((one) =>
+    keyIn("COLLOQUY_SIGNING_KEYS_PREVIOUS", one),
+  );
+  const secrets = [secret, ...(config.get("COLLOQUY_SECRET_PREVIOUS") ?? [])];
+  return openKeyRing({ secrets, signing, previous });
 }

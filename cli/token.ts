@@ -1,8 +1,8 @@
 /** `colloquy token`: prints an access token and nothing else; the user needs no account. */
 import { resolve } from "node:path";
-import { issueAccessToken } from "../gateway/access-token.ts";
-import type { Role } from "../schemas/permissions.ts";
-import { isTenant, isUserId } from "../schemas/ids.ts";
+import { issueAccessToken } from "../gateway/auth/access-token.ts";
+import { accounts_tenant, isTenant, isUserId } from "../schemas/ids.ts";
+import { type Role, roles } from "../schemas/permissions.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
 import { CliError, type Config, exit_usage, readConfig } from "./config.ts";
@@ -14,14 +14,13 @@ export const token: Deed = {
   flags: {
     tenant: "<slug> whose token it is",
     user: "<id> of the user; needs no account",
-    role: "<role> member, admin or owner; member when absent",
+    role: "<role> viewer, member, admin or owner; member when absent",
     ttl: "<time> like 90, 15m, 24h or 30d; 24h when absent",
     ...data_flag,
   },
   run,
 };
 
-const token_roles: readonly Role[] = ["member", "admin", "owner"];
 const day_s = 24 * 60 * 60;
 
 async function run(given: Arguments): Promise<number> {
@@ -31,11 +30,11 @@ async function run(given: Arguments): Promise<number> {
   if (tenant === undefined || user === undefined) {
     throw new CliError("A token needs --tenant and --user.", exit_usage);
   }
-  const role = token_roles.find((one) => one === (given.value("role") ?? "member"));
+  const role = roles.find((one) => one === (given.value("role") ?? "member"));
   if (role === undefined) {
-    throw new CliError(`--role is one of ${token_roles.join(", ")}.`, exit_usage);
+    throw new CliError(`--role is one of ${roles.join(", ")}.`, exit_usage);
   }
-  say(await tokenFor(config, { tenant, user, role }, seconds(given.value("ttl"))));
+  say(tokenFor(config, { tenant, user, role }, seconds(given.value("ttl"))));
   return 0;
 }
 
@@ -44,7 +43,7 @@ export function tokenFor(
   config: Config,
   who: { readonly tenant: string; readonly user: string; readonly role: Role },
   ttl_s: number = day_s,
-): Promise<string> {
+): string {
   if (!isTenant(who.tenant)) {
     throw new CliError("--tenant is a slug of a-z, 0-9 and -, at most 63 long.", exit_usage);
   }
@@ -54,9 +53,12 @@ export function tokenFor(
       exit_usage,
     );
   }
+  if (who.tenant === accounts_tenant) {
+    throw new CliError(`The tenant ${accounts_tenant} is kept for accounts.`, exit_usage);
+  }
   const folder = resolve(config.get("COLLOQUY_DATA") ?? ".colloquy");
-  const { secret } = secretsOf(config, config.get("NATS_URL") === null, folder);
-  return issueAccessToken(secret, who, ttl_s, Date.now());
+  const { ring } = secretsOf(config, config.get("NATS_URL") === null, folder);
+  return issueAccessToken(ring, who, ttl_s, Date.now());
 }
 
 /** `90`, `15m`, `24h` or `30d`, in seconds. */

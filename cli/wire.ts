@@ -66,7 +66,7 @@ export async function startSystem(
   wanted: ReadonlySet<Role>,
   report: Report,
 ): Promise<System> {
-  const { streams, database, secret, partitions, replicas, folder, embedded } = services;
+  const { streams, database, secret, ring, partitions, replicas, folder, embedded } = services;
   const clock = systemClock;
   const ids = systemIds;
   const ends: (() => Promise<void> | void)[] = [];
@@ -168,7 +168,8 @@ export async function startSystem(
     if (wanted.has("gateway")) {
       const gateway = await startGateway(
         {
-          ...{ streams, vault, log, queries, secret, clock, ids, report },
+          ...{ streams, vault, log, queries, ring, clock, ids, report },
+          issuers: config.get("COLLOQUY_ISSUERS") ?? [],
           publish: commandPublisher(streams, secret),
           ready: checks,
           models: () => models.list(),

@@ -7,7 +7,7 @@ import type { Commit } from "../schemas/commit.ts";
 import { refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Log } from "../streams/log/log.ts";
-import type { Identity } from "./access-token.ts";
+import { type Identity, permits } from "./auth/identity.ts";
 
 export type Access = "granted" | "denied" | "absent";
 
@@ -20,7 +20,7 @@ export function ownerOf(first: Commit): string | null | undefined {
 }
 
 export function grants(owner: string | null, who: Identity): boolean {
-  return owner === null ? who.role !== "member" : owner === who.user;
+  return owner === null ? permits(who, "conversations.manage") : owner === who.user;
 }
 
 export class Owners {

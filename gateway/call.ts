@@ -1,7 +1,7 @@
 /** What an operation of the HTTP API is given and gives, and how it reads its parameters. */
 import { AppError } from "../schemas/errors.ts";
 import { limits } from "../schemas/limits.ts";
-import type { Identity } from "./access-token.ts";
+import type { Identity } from "./auth/identity.ts";
 import type { Service } from "./service.ts";
 
 /** What a public operation is given: the parts of the request that it may look at. */

@@ -6,7 +6,7 @@
 import type { ErrorCode } from "../schemas/errors.ts";
 import type { Permission } from "../schemas/permissions.ts";
 import type { AnySchema, ObjectSchema, Of, Schema } from "../schemas/validate.ts";
-import type { Identity } from "./access-token.ts";
+import type { Identity } from "./auth/identity.ts";
 import type { Asked, Call, Shown } from "./call.ts";
 import type { Exchange } from "./exchange.ts";
 

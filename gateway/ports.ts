@@ -2,8 +2,10 @@
 import type { Queries } from "../projections/queries/queries.ts";
 import type { ActorRef, Clock, Ids } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
+import type { Issuer } from "../schemas/issuers.ts";
 import type { CommandPublisher } from "../streams/queue/commands.ts";
 import type { Streams } from "../streams/connection.ts";
+import type { KeyRing } from "./auth/key-ring.ts";
 import type { Log } from "../streams/log/log.ts";
 import type { Vault } from "../streams/content/vault.ts";
 import type { Admit } from "./operation.ts";
@@ -30,8 +32,10 @@ export interface GatewayPorts {
   readonly log: Log;
   readonly queries: Queries;
   readonly publish: CommandPublisher;
-  /** Signs access tokens. */
-  readonly secret: Uint8Array;
+  /** Signs and checks access tokens. */
+  readonly ring: KeyRing;
+  /** Whose tokens are believed besides. */
+  readonly issuers: readonly Issuer[];
   readonly clock: Clock;
   readonly ids: Ids;
   readonly report: Report;

@@ -6,15 +6,14 @@
 import { AppError } from "../schemas/errors.ts";
 import { Uuid } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import { allows } from "../schemas/permissions.ts";
 import { type Check, check, parseJson, type Schema } from "../schemas/validate.ts";
-import type { Identity } from "./access-token.ts";
+import { bearerOf } from "./auth/authenticate.ts";
+import { must } from "./auth/identity.ts";
 import * as audit from "./audit-api.ts";
 import type { Asked, Shown } from "./call.ts";
 import * as conversations from "./conversations-api.ts";
 import type { Exchange } from "./exchange.ts";
 import * as history from "./history-api.ts";
-import { identify } from "./identify.ts";
 import { matcher } from "./matcher.ts";
 import { type Operation, taken } from "./operation.ts";
 import { serveAsset } from "./page.ts";
@@ -148,15 +147,14 @@ async function run(
     return operation.run(asked(exchange, service, operation, params, await incoming), exchange);
   }
   if (!accepts(exchange, operation)) throw new AppError("not_acceptable");
-  const who = await identify(exchange, service);
+  const credential = bearerOf(exchange);
+  if (credential === null) throw new AppError("unauthenticated");
+  const who = await service.authenticate(credential);
   await admit?.(exchange, operation.limit, who);
-  if (!may(who, operation.access)) throw new AppError("forbidden");
+  must(who, operation.access);
   const known = asked(exchange, service, operation, params, await incoming);
   return operation.run({ ...known, who }, exchange);
 }
-
-const may = (who: Identity, permission: Exclude<Operation["access"], "public">): boolean =>
-  allows(who.role, null, permission);
 
 /** The only successful status that is no stream. */
 function statusOf({ answers }: Operation): number {

@@ -12,9 +12,10 @@ import {
   type WebSocket,
   type us_socket_context_t,
 } from "uWebSockets.js";
-import { AppError } from "../schemas/errors.ts";
+import { AppError, type ErrorCode, errorBody, errors } from "../schemas/errors.ts";
 import { limits } from "../schemas/limits.ts";
-import { type Identity, verifyAccessToken } from "./access-token.ts";
+import { offeredBy, socketBearerOf } from "./auth/authenticate.ts";
+import type { Identity } from "./auth/identity.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { handle } from "./routes.ts";
@@ -29,8 +30,11 @@ export interface Gateway {
 }
 
 interface SocketData {
-  readonly identity: Identity;
+  readonly identity: Identity | Promise<Identity>;
+  /** Null until the credential is known, and after the end. */
   session: Session | null;
+  /** What the client said before. */
+  readonly early: string[];
 }
 type Socket = WebSocket<SocketData>;
 
@@ -66,15 +70,26 @@ export async function startGateway(
     open(ws) {
       sockets.add(ws);
       const data = ws.getUserData();
-      data.session = new Session(service, wireOf(ws, data), data.identity);
-      if (stopping) data.session.fail("shutting_down");
-      else data.session.open();
+      const begin = (identity: Identity): void => {
+        if (!sockets.has(ws)) return;
+        const session = (data.session = new Session(service, wireOf(ws, data), identity));
+        if (stopping) return session.fail("shutting_down");
+        session.open();
+        for (const text of data.early.splice(0)) session.text(text);
+      };
+      if (!(data.identity instanceof Promise)) return begin(data.identity);
+      data.identity.then(begin, (error: unknown) => {
+        if (sockets.has(ws)) fail(ws, error instanceof AppError ? error.code : "internal");
+      });
     },
     message(ws, message, isBinary) {
-      const { session } = ws.getUserData();
-      if (isBinary) return session?.fail("binary_frame");
-      if (message.byteLength > limits.frame_bytes_max) return session?.fail("too_large");
-      session?.text(Buffer.from(message).toString("utf8"));
+      const { session, early } = ws.getUserData();
+      if (isBinary) return fail(ws, "binary_frame");
+      if (message.byteLength > limits.frame_bytes_max) return fail(ws, "too_large");
+      const text = Buffer.from(message).toString("utf8");
+      if (session !== null) return session.text(text);
+      if (early.length >= limits.frames_unready_max) return fail(ws, "overloaded");
+      early.push(text);
     },
     drain(ws) {
       ws.getUserData().session?.drained();
@@ -93,6 +108,10 @@ export async function startGateway(
     void handle(exchange, service, options.corsOrigins).finally(() => exchanges.delete(exchange));
   });
 
+  await service.ready.catch((error: unknown) => {
+    service.stop();
+    throw error;
+  });
   const listening = await new Promise<us_listen_socket>((resolve, reject) => {
     const listened = (socket: us_listen_socket | false): void => {
       if (socket) resolve(socket);
@@ -131,7 +150,7 @@ export async function startGateway(
       stopping = true;
       us_listen_socket_close(listening);
       await until(drain_ms / 2, () => exchanges.size === 0 && service.commands.inFlight === 0);
-      for (const ws of sockets) ws.getUserData().session?.fail("shutting_down");
+      for (const ws of sockets) fail(ws, "shutting_down");
       await until(drain_ms / 2, () => sockets.size === 0 && exchanges.size === 0);
       app.close();
       service.stop();
@@ -139,7 +158,14 @@ export async function startGateway(
   };
 }
 
-/** Judges the token before the socket exists: refused with an HTTP problem. */
+/**
+ * Judges the credential before the socket exists: what is wrong at once is refused with an HTTP
+ * problem. One that must be looked up gets its socket first, which says nothing and does nothing
+ * until it is known (gateway/socket.ts): upgraded after its handler, inside `cork`, the native server
+ * reads the new socket as the old response and now and then closes it (uWebSockets issue 1928);
+ * outside `cork` it writes a warning each time, and a client that says `Connection: close` leaves a
+ * socket behind that is never closed (docs/decisions/0015-identity-at-the-gateway.md).
+ */
 function upgrade(
   exchange: Exchange,
   res: HttpResponse,
@@ -147,32 +173,32 @@ function upgrade(
   service: Service,
   stopping: () => boolean,
 ): void {
-  const offered = exchange
-    .header("sec-websocket-protocol")
-    .split(",")
-    .map((name) => name.trim());
-  const token =
-    /^Bearer ([^\s]+)$/i.exec(exchange.header("authorization"))?.[1] ??
-    offered.find((name) => name.startsWith("bearer."))?.slice("bearer.".length);
+  const credential = socketBearerOf(exchange);
   if (stopping()) return exchange.problem("shutting_down");
-  if (token === undefined) return exchange.problem("unauthenticated");
-  const { secret, clock } = service.ports;
+  if (credential === null) return exchange.problem("unauthenticated");
   try {
-    const identity = verifyAccessToken(secret, token, clock.now());
+    const identity = service.authenticate(credential);
+    if (identity instanceof Promise) identity.catch(() => undefined);
     exchange.upgraded();
-    const data: SocketData = { identity, session: null };
-    // Before the handler returns: upgraded later, inside `cork`, the native server reads the new
-    // socket as the old response and now and then closes it (uWebSockets issue 1928).
+    const data: SocketData = { identity, session: null, early: [] };
     res.upgrade(
       data,
       exchange.header("sec-websocket-key"),
-      offered.includes(protocol) ? protocol : "",
+      offeredBy(exchange).includes(protocol) ? protocol : "",
       exchange.header("sec-websocket-extensions"),
       context,
     );
   } catch (error) {
     exchange.problem(error instanceof AppError ? error.code : "internal");
   }
+}
+
+/** Tells a socket why, then closes it; also one whose credential is not known yet. */
+function fail(ws: Socket, code: ErrorCode): void {
+  const { session } = ws.getUserData();
+  if (session !== null) return session.fail(code);
+  ws.send(JSON.stringify({ type: "error", ...errorBody(code) }), false);
+  ws.end(errors[code].close ?? 1011, code);
 }
 
 function wireOf(ws: Socket, data: SocketData): Wire {

@@ -1,6 +1,6 @@
 /** What programs that watch over the service ask, and the sign-in of an embedded page. */
 import { Health, LocalSignIn, MetricsText, Readiness } from "../schemas/http.ts";
-import { localSignIn } from "./local-sign-in.ts";
+import { localSignIn } from "./auth/local-sign-in.ts";
 import { metrics_type, metricsText } from "./metrics.ts";
 import { type Operation, publicOperation } from "./operation.ts";
 
@@ -60,7 +60,7 @@ export const operations: readonly Operation[] = [
     answers: { 200: LocalSignIn },
     refuses: ["not_found"],
     run: async ({ service }, exchange) => ({
-      value: await localSignIn(exchange, service.ports),
+      value: localSignIn(exchange, service.ports),
       sequence: 0,
     }),
   }),

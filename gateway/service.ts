@@ -2,8 +2,11 @@
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import type { Identity } from "./access-token.ts";
 import { Owners } from "./access.ts";
+import { type Authenticate, openAuthenticate } from "./auth/authenticate.ts";
+import { type Identity, must } from "./auth/identity.ts";
+import { judgeIssuers } from "./auth/issuers.ts";
+import { followRevocations, Revocations } from "./auth/revocations.ts";
 import { Commands, type Outcome } from "./commands.ts";
 import { type Lanes, openLanes } from "./lanes.ts";
 import type { GatewayPorts } from "./ports.ts";
@@ -14,6 +17,10 @@ import { Watches } from "./watch.ts";
 
 export interface Service {
   readonly ports: GatewayPorts;
+  readonly authenticate: Authenticate;
+  readonly revocations: Revocations;
+  /** Resolves when credentials can be judged. Rejects with `unavailable`. */
+  readonly ready: Promise<void>;
   readonly lanes: Lanes;
   readonly owners: Owners;
   readonly commands: Commands;
@@ -26,7 +33,13 @@ export interface Service {
 }
 
 export function openService(ports: GatewayPorts): Service {
-  const { log, clock, report, queries } = ports;
+  const { log, clock, report, queries, ring, streams } = ports;
+  const revocations = new Revocations(clock);
+  const following = followRevocations({ streams, revocations, clock, report });
+  const authenticate = openAuthenticate({
+    ...{ ring, clock, judges: [judgeIssuers(ports.issuers)] },
+    refuse: (who) => revocations.refuse(who),
+  });
   const lanes = openLanes(ports.streams, ports.vault, ports.ids());
   const owners = new Owners(log);
   const sequences = new Sequences();
@@ -44,6 +57,9 @@ export function openService(ports: GatewayPorts): Service {
   const watches = new Watches({ lanes, queries, owners, clock, report });
   return {
     ports,
+    authenticate,
+    revocations,
+    ready: following.ready,
     lanes,
     owners,
     commands,
@@ -52,6 +68,7 @@ export function openService(ports: GatewayPorts): Service {
     watches,
     folding: new Turnstile(limits.histories_folded_max, limits.histories_folded_per_tenant_max),
     stop() {
+      following.stop();
       watches.stop();
       rooms.stop();
       lanes.stop();
@@ -83,6 +100,7 @@ export async function command(
   traceparent: string | null = null,
 ): Promise<void> {
   const { ref, data } = request;
+  must(who, "conversations.write");
   const model = "model" in data ? data.model : undefined;
   if (typeof model === "string" && !service.ports.knowsModel(model)) {
     throw new AppError("model_not_found");

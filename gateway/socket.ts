@@ -15,7 +15,7 @@ import {
 import { isUuid } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { parseJson } from "../schemas/validate.ts";
-import { type Identity, verifyAccessToken } from "./access-token.ts";
+import { type Identity, must } from "./auth/identity.ts";
 import type { Outcome } from "./commands.ts";
 import type { Position } from "./cursor.ts";
 import type { RoomLease } from "./rooms.ts";
@@ -54,6 +54,7 @@ export class Session {
   #watcher: Watcher | null = null;
   #malformed: number[] = [];
   #timers: (() => void)[] = [];
+  #release = (): void => undefined;
   /** Commands that are not in flight yet; a `subscribe` behind one waits for it. */
   readonly #launches = new Map<string, Promise<void>>();
   #inFlight = 0;
@@ -69,6 +70,7 @@ export class Session {
     const { user, tenant } = this.#identity;
     this.#wire.send({ type: "ready", user, tenant, limits: readyLimits });
     this.#watchToken();
+    this.#holdCredential();
   }
 
   drained(): void {
@@ -77,6 +79,7 @@ export class Session {
 
   closed(): void {
     this.#closed = true;
+    this.#release();
     for (const cancel of this.#timers.splice(0)) cancel();
     for (const conversation of [...this.#held.keys()]) this.#drop(conversation);
     if (this.#watcher !== null) this.#service.watches.leave(this.#watcher);
@@ -119,7 +122,7 @@ export class Session {
       case "ping":
         return this.#send({ type: "pong" });
       case "auth":
-        return this.#renew(frame.token);
+        return this.#run(null, this.#renew(frame.token));
       case "watch":
         return this.#run(frame.id, this.#watch(frame.id));
       case "unsubscribe": {
@@ -198,6 +201,7 @@ export class Session {
 
   async #subscribe(frame: SubscribeFrame): Promise<void> {
     const { id, conversation, after } = frame;
+    must(this.#identity, "conversations.read");
     const ref = conversationRef(this.#identity, conversation);
     // A first message sent just before may still be on its way to the log.
     await this.#launches.get(conversation)?.catch(() => {});
@@ -244,6 +248,7 @@ export class Session {
   }
 
   async #watch(id: string): Promise<void> {
+    must(this.#identity, "conversations.read");
     if (this.#watcher === null) {
       const watcher: Watcher = {
         identity: this.#identity,
@@ -257,22 +262,26 @@ export class Session {
     this.#send({ type: "watched", id });
   }
 
-  #renew(token: string): void {
-    const { secret, clock } = this.#service.ports;
-    let identity: Identity;
-    try {
-      identity = verifyAccessToken(secret, token, clock.now());
-    } catch (error) {
-      return this.#answer(null, bodyOf(error));
-    }
+  async #renew(token: string): Promise<void> {
+    const { clock } = this.#service.ports;
+    const identity = await this.#service.authenticate(token);
+    if (this.#closed) return;
     if (identity.tenant !== this.#identity.tenant || identity.user !== this.#identity.user) {
       const detail = "The token is of another user; open another socket.";
       return this.#answer(null, errorBody("unauthenticated", detail));
     }
     this.#identity = identity;
     this.#watchToken();
+    this.#holdCredential();
     const expiresIn = Math.floor((identity.expires_ms - clock.now()) / 1000);
     this.#send({ type: "authenticated", expiresIn });
+  }
+
+  /** Closes when the session, the key or the membership behind the credential ends. */
+  #holdCredential(): void {
+    this.#release();
+    const { revocations } = this.#service;
+    this.#release = revocations.hold(this.#identity, (code) => this.fail(code));
   }
 
   /** Warns before the token expires, then closes. */

@@ -8,7 +8,7 @@ import type { ConversationChange } from "../schemas/frames.ts";
 import { type Clock, refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Queries } from "../projections/queries/queries.ts";
-import type { Identity } from "./access-token.ts";
+import type { Identity } from "./auth/identity.ts";
 import { grants, type Owners } from "./access.ts";
 import type { Following, Lanes } from "./lanes.ts";
 import type { Report } from "./ports.ts";

@@ -157,6 +157,34 @@ export const limits = {
   socket_idle_s: 60,
   token_warning_ms: 30_000,
   access_cached_max: 50_000,
+  /** A token or key as it is sent: a JWT of some issuers carries many claims. */
+  credential_chars_max: 8_192,
+  /** Credentials that wait for an issuer or for the log; a further one is refused. */
+  credentials_judged_max: 1_000,
+  /** An access token that a session gave out. What ended it is known by every gateway for that long. */
+  access_token_ms: 15 * 60 * 1000,
+  /** Rotated with every use; one that is not used for so long has ended. */
+  refresh_token_ms: 30 * 24 * 60 * 60 * 1000,
+  invitation_ms: 7 * 24 * 60 * 60 * 1000,
+  password_chars_min: 8,
+  /** Refused before it is hashed. */
+  password_chars_max: 256,
+  /** Each holds one of libuv's four threads and 19 MiB. */
+  password_hashes_at_once: 2,
+  /** Some two seconds of waiting. */
+  password_hashes_waiting_max: 100,
+  /** Another issuer's key set: its answer, how often it is asked, how long its keys are kept. */
+  issuer_answer_ms: 5_000,
+  issuer_ask_again_ms: 30_000,
+  issuer_keys_kept_ms: 10 * 60 * 1000,
+  /** How far the clocks of processes may be apart. */
+  clock_skew_ms: 60_000,
+  /** Ended sessions, changed members and revoked keys that a gateway knows. */
+  revocations_known_max: 200_000,
+  /** Until a gateway that starts knows them. */
+  revocations_wait_ms: 10_000,
+  /** Frames of a socket whose credential is still being looked up. */
+  frames_unready_max: 16,
   page_default: 50,
   page_max: 200,
   min_seq_wait_ms: 5_000,

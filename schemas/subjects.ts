@@ -3,7 +3,7 @@
  * token, so no id can address more than itself (I10): slugs, UUIDs and names hold no dot, no
  * wildcard and no space.
  */
-import { type ActorRef, isKind, isTenant, isUuid } from "./ids.ts";
+import { accounts_tenant, type ActorRef, isKind, isTenant, isUuid } from "./ids.ts";
 
 const name_pattern = /^[a-z][a-z-]{0,62}$/;
 
@@ -94,6 +94,8 @@ export function parseEventSubject(subject: string): ActorRef | null {
 
 /** The commits of all workspaces. */
 export const workspaceFilter = "evt.*.workspace.*";
+/** The commits of all accounts. */
+export const accountFilter = `evt.${accounts_tenant}.account.*`;
 
 /** Whose chain stands on a subject `evt.…`, also of a kind that only a newer release knows. */
 export function parseChainSubject(

@@ -37,12 +37,12 @@ const idle_ms = 4_000;
 const inactive_ms = 60_000;
 
 /**
- * Of all subjects, or those that match `filter`. Rejects when the server does not make the consumer.
+ * Of all subjects, or those that match a `filter`. Rejects when the server does not make the consumer.
  */
 export async function pullEvents(
   streams: Streams,
   after: number,
-  filter?: string,
+  filter?: string | readonly string[],
 ): Promise<Pulling> {
   const { nc, jsm } = streams;
   const name = `reader-${crypto.randomUUID()}`;
@@ -50,7 +50,11 @@ export async function pullEvents(
     jsm.consumers.add(events_stream, {
       ...{ name, ack_policy: AckPolicy.None, mem_storage: true, num_replicas: 1 },
       ...{ deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: after + 1 },
-      ...(filter === undefined ? {} : { filter_subject: filter }),
+      ...(filter === undefined
+        ? {}
+        : typeof filter === "string"
+          ? { filter_subject: filter }
+          : { filter_subjects: [...filter] }),
       inactive_threshold: nanos(inactive_ms),
     }),
   );

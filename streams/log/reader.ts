@@ -33,7 +33,7 @@ export interface Reading {
   /** The last sequence to read; without it, reading goes on with what comes. */
   readonly until?: number;
   /** Only commits on subjects that match; not with `until`, which may lie behind the last of them. */
-  readonly filter?: string;
+  readonly filter?: string | readonly string[];
   readonly signal: AbortSignal;
   /**
    * `last`: only the last commit of each array has its `hash`, the others have "". For whoever keeps
@@ -72,6 +72,23 @@ export function readBatches(
   const onlyLastHash = options.hashes === "last";
   return readThrough(streams, options, (arrived) => decodeAll(arrived, vault, onlyLastHash));
 }
+
+/**
+ * The same without what people wrote: content is blank, and no key is asked for. For whoever must know
+ * at once who did what.
+ */
+export const readPlain = (streams: Streams, options: Reading): AsyncGenerator<readonly Logged[]> =>
+  readThrough(streams, options, async (arrived) =>
+    arrived.map((one) => {
+      const opened = open(one);
+      if ("undecodable" in opened) return opened;
+      try {
+        return decodeCommit(opened, null, false);
+      } catch (error) {
+        return undecodable(error, opened.bytes);
+      }
+    }),
+  );
 
 /**
  * What `decode` makes of the messages behind `after`, some at a time, through all that breaks. It is

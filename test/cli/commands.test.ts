@@ -6,7 +6,8 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { verifyAccessToken } from "../../gateway/access-token.ts";
+import { verifyAccessToken } from "../../gateway/auth/access-token.ts";
+import { openKeyRing } from "../../gateway/auth/key-ring.ts";
 import { folderSecret } from "../../cli/data-folder.ts";
 import { liveOwner } from "../../cli/folder-lock.ts";
 import type { Readiness } from "../../schemas/http.ts";
@@ -51,7 +52,11 @@ test("token prints a token that the gateway takes, and nothing else", async () =
   const words = ["token", "--tenant", "acme", "--user", "ann@example.com", "--ttl", "15m"];
   const { code, out, err } = await colloquy(words, { folder });
   expect([code, err]).toEqual([0, ""]);
-  const who = verifyAccessToken(folderSecret(folder, "secret"), out.trim(), Date.now());
+  const who = verifyAccessToken(
+    openKeyRing({ secrets: [folderSecret(folder, "secret")] }),
+    out.trim(),
+    Date.now(),
+  );
   expect(who).toMatchObject({ tenant: "acme", user: "ann@example.com", role: "member" });
   expect(Math.round((who.expires_ms - Date.now()) / 60_000)).toBe(15);
 });

@@ -6,7 +6,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { issueAccessToken } from "../../gateway/access-token.ts";
+import { issueAccessToken } from "../../gateway/auth/access-token.ts";
+import { openKeyRing } from "../../gateway/auth/key-ring.ts";
 import { startPglite } from "../../projections/pglite-server.ts";
 import { limits } from "../../schemas/limits.ts";
 import { colloquy } from "../system/serve.ts";
@@ -113,6 +114,7 @@ export async function startSystem(folder: string, died: (why: string) => void): 
   };
   const url = `http://127.0.0.1:${gatewayPort}`;
   const secretBytes = new TextEncoder().encode(secret);
+  const ring = openKeyRing({ secrets: [secretBytes] });
   const stop = async (): Promise<void> => {
     await Promise.all(part_names.map((name) => parts[name].end("SIGKILL")));
     await database.stop();
@@ -130,7 +132,7 @@ export async function startSystem(folder: string, died: (why: string) => void): 
     databaseKind: database.kind,
     secret: secretBytes,
     part: (name) => parts[name],
-    token: (who) => issueAccessToken(secretBytes, { ...who, role: "member" }, 86_400, Date.now()),
+    token: async (who) => issueAccessToken(ring, { ...who, role: "member" }, 86_400, Date.now()),
     colloquy: (words) => colloquy(words, { folder: env.COLLOQUY_DATA, env }),
     async ready(said) {
       while (!(await answers(`${url}/ready`, said))) {

@@ -2,7 +2,8 @@
  * A gateway in this process on a real nats-server, a real worker, real read models and a scripted
  * provider; tests may replace one of its ports. Foreign clients talk to it (foreign.ts).
  */
-import { issueAccessToken } from "../../gateway/access-token.ts";
+import { issueAccessToken } from "../../gateway/auth/access-token.ts";
+import { type KeyRing, openKeyRing } from "../../gateway/auth/key-ring.ts";
 import type { GatewayPorts } from "../../gateway/ports.ts";
 import { type Gateway, startGateway } from "../../gateway/server.ts";
 import { leaseOf } from "../../projections/generations.ts";
@@ -22,6 +23,9 @@ import { dialects } from "../projections/databases.ts";
 import { secret, type Server, type System } from "../streams/system.ts";
 import { pulse } from "../support/pulse.ts";
 import { type Foreign, openForeign } from "./foreign.ts";
+
+/** The keys of the gateways that tests start. */
+export const ring: KeyRing = openKeyRing({ secrets: [secret] });
 
 export interface Running {
   readonly world: World;
@@ -89,7 +93,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
     const client = await world.system.client();
     const ports: GatewayPorts = {
       ...client,
-      ...{ queries, secret, report, clock: systemClock, ids: systemIds },
+      ...{ queries, ring, issuers: [], report, clock: systemClock, ids: systemIds },
       publish: commandPublisher(client.streams, secret),
       ready: async () => ({ ready: runner.caughtUp(), checks: [] }),
       models: () => [{ id: "scripted", provider: "openai-compatible" }],
@@ -103,8 +107,12 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
     return made;
   };
   const gateway = await another();
-  const token: Running["token"] = (user = "ann", tenant = "acme", ttl_s = 3_600, role = "member") =>
-    issueAccessToken(secret, { tenant, user, role }, ttl_s, Date.now());
+  const token: Running["token"] = async (
+    user = "ann",
+    tenant = "acme",
+    ttl_s = 3_600,
+    role = "member",
+  ) => issueAccessToken(ring, { tenant, user, role }, ttl_s, Date.now());
   return {
     ...{ world, gateway, problems, queries, another, token },
     async stop() {

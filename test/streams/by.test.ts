@@ -1,7 +1,8 @@
 /** Signatures of who a command is by: an ordinary JWT, and nothing else passes for one (I10). */
 import { SignJWT, UnsecuredJWT, jwtVerify } from "jose";
 import { expect, test } from "vitest";
-import { issueAccessToken } from "../../gateway/access-token.ts";
+import { issueAccessToken } from "../../gateway/auth/access-token.ts";
+import { openKeyRing } from "../../gateway/auth/key-ring.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { bySigner } from "../../streams/queue/by.ts";
 
@@ -45,7 +46,7 @@ test("I10: forged, unsigned, otherwise signed and odd tokens are refused", async
     `${first}.${Buffer.from(JSON.stringify(claims)).toString("base64url")}x.${third}`,
     `${token}.more`,
     new UnsecuredJWT(claims).encode(),
-    await issueAccessToken(secret, who, 60, Date.now()),
+    issueAccessToken(openKeyRing({ secrets: [secret] }), who, 60, Date.now()),
     await jwt({}, { ...header, typ: "JWT" }),
     await jwt({}, { ...header, alg: "HS512" }, new Uint8Array(64).fill(1)),
     await jwt({ by: { type: "root", id: "ann" } }),

@@ -3,11 +3,11 @@
  * names a loopback host (a page that rebinds its own name to 127.0.0.1 names another), and only for
  * a page of this very origin. Everybody else learns nothing.
  */
-import { AppError } from "../schemas/errors.ts";
-import type { LocalSignIn } from "../schemas/http.ts";
+import { AppError } from "../../schemas/errors.ts";
+import type { LocalSignIn } from "../../schemas/http.ts";
 import { issueAccessToken } from "./access-token.ts";
-import type { Exchange } from "./exchange.ts";
-import type { GatewayPorts } from "./ports.ts";
+import type { Exchange } from "../exchange.ts";
+import type { GatewayPorts } from "../ports.ts";
 
 const ttl_s = 24 * 60 * 60;
 const loopback_hosts: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
@@ -32,10 +32,10 @@ function isLocal(exchange: Exchange): boolean {
 }
 
 /** Throws `not_found` when this visitor cannot be signed in by himself. */
-export async function localSignIn(exchange: Exchange, ports: GatewayPorts): Promise<LocalSignIn> {
+export function localSignIn(exchange: Exchange, ports: GatewayPorts): LocalSignIn {
   if (ports.local === null || !isLocal(exchange)) throw new AppError("not_found");
   const { tenant, user } = ports.local;
   const who = { tenant, user, role: "member" } as const;
-  const accessToken = await issueAccessToken(ports.secret, who, ttl_s, ports.clock.now());
+  const accessToken = issueAccessToken(ports.ring, who, ttl_s, ports.clock.now());
   return { accessToken, tenant, user, expiresIn: ttl_s };
 }
