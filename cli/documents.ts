@@ -1,9 +1,13 @@
 /**
- * Writes the documents that say what the code says: docs/EVENTS.md, docs/ERRORS.md, docs/CONFIG.md.
+ * Writes the documents that say what the code says: docs/EVENTS.md, docs/ERRORS.md, docs/CONFIG.md,
+ * and the descriptions of the API.
  * `node cli/documents.ts` writes them; a test compares them, so that they cannot grow apart.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { asyncApi } from "../gateway/description/asyncapi.ts";
+import { openApi } from "../gateway/description/openapi.ts";
+import { operations } from "../gateway/routes.ts";
 import { configMarkdown } from "./show-config.ts";
 import { errors } from "../schemas/errors.ts";
 import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
@@ -16,6 +20,8 @@ export const documents: Readonly<Record<string, () => string>> = {
   "CONFIG.md": configMarkdown,
   "ERRORS.md": errorsMarkdown,
   "EVENTS.md": eventsMarkdown,
+  "asyncapi.json": () => `${JSON.stringify(asyncApi(), null, 2)}\n`,
+  "openapi.json": () => `${JSON.stringify(openApi(operations), null, 2)}\n`,
 };
 
 export const written = (name: string): string => readFileSync(join(docs, name), "utf8");

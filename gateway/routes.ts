@@ -12,6 +12,7 @@ import { must } from "./auth/identity.ts";
 import * as audit from "./audit-api.ts";
 import type { Asked, Shown } from "./call.ts";
 import * as conversations from "./conversations-api.ts";
+import { describing } from "./description-api.ts";
 import type { Exchange } from "./exchange.ts";
 import * as history from "./history-api.ts";
 import { matcher } from "./matcher.ts";
@@ -22,6 +23,7 @@ import * as serviceApi from "./service-api.ts";
 
 /** The whole table; `/openapi.json` is made of it. */
 export const operations: readonly Operation[] = [
+  ...describing(() => operations),
   ...serviceApi.operations,
   ...conversations.operations,
   ...history.operations,

@@ -15,13 +15,13 @@ const nullable = <S extends Type.TSchema>(schema: S) => Type.Union([schema, Type
 /** `POST /api/v1/conversations`; the client may choose the id. */
 export const CreateConversation = Type.Object(
   { id: Type.Optional(Uuid), ...publicCommands.create.properties },
-  closed,
+  { ...closed, examples: [{ title: "Sagas" }] },
 );
 
 /** `POST …/messages`; `id` becomes the message's id, so a repeat with it takes effect once. */
 export const PostMessage = Type.Object(
   { id: Type.Optional(Uuid), ...publicCommands.send.properties },
-  closed,
+  { ...closed, examples: [{ text: "What is a saga?" }] },
 );
 
 /** `POST …/cancel`. As in the next two, `id` is the command's, so a repeat with it takes effect once. */
@@ -39,27 +39,51 @@ export const RegenerateAnswer = Type.Object(
 /** `POST …/messages/{message}/edit`; `id` becomes the new message's id. */
 export const EditMessage = Type.Object(
   { id: Type.Optional(Uuid), ...Type.Omit(publicCommands.edit, ["message"]).properties },
-  closed,
+  { ...closed, examples: [{ text: "What is a saga in a distributed system?" }] },
 );
 
 /** `PATCH …/{id}`. */
-export const UpdateConversation = publicCommands.update;
-
-export const Conversation = Type.Object({
-  id: Uuid,
-  title: nullable(Type.String()),
-  status: Type.Union([Type.Literal("active"), Type.Literal("archived"), Type.Literal("deleted")]),
-  revision: Type.Integer({ minimum: 1 }),
-  createdAt: IsoTime,
-  updatedAt: IsoTime,
-  owner: nullable(UserId),
-  origin: Type.Union([Type.Literal("chat"), Type.Literal("api")]),
-  model: nullable(Type.String()),
-  overlap: Overlap,
-  head: nullable(Uuid),
-  /** The running turn, if any. */
-  turn: nullable(Uuid),
+export const UpdateConversation = Type.Object(publicCommands.update.properties, {
+  ...closed,
+  minProperties: 1,
+  examples: [{ title: "Sagas and compensation" }, { archived: true }],
 });
+
+export const Conversation = Type.Object(
+  {
+    id: Uuid,
+    title: nullable(Type.String()),
+    status: Type.Union([Type.Literal("active"), Type.Literal("archived"), Type.Literal("deleted")]),
+    revision: Type.Integer({ minimum: 1 }),
+    createdAt: IsoTime,
+    updatedAt: IsoTime,
+    owner: nullable(UserId),
+    origin: Type.Union([Type.Literal("chat"), Type.Literal("api")]),
+    model: nullable(Type.String()),
+    overlap: Overlap,
+    head: nullable(Uuid),
+    /** The running turn, if any. */
+    turn: nullable(Uuid),
+  },
+  {
+    examples: [
+      {
+        id: "01998b1c-6f02-7b1d-9e3c-2a4b5c6d7e8f",
+        title: "Sagas",
+        status: "active",
+        revision: 9,
+        createdAt: "2026-11-21T05:00:00.000Z",
+        updatedAt: "2026-11-21T05:00:04.000Z",
+        owner: "ann",
+        origin: "chat",
+        model: null,
+        overlap: "queue",
+        head: "01998b1c-7a10-7c3e-8d2f-4b5a6c7d8e9f",
+        turn: null,
+      },
+    ],
+  },
+);
 export type Conversation = Static<typeof Conversation>;
 
 export const Message = Type.Object({
@@ -148,13 +172,25 @@ export interface AuditList extends Page<AuditEntry> {
 }
 
 /** 202 of `POST …/messages` and of every other command. */
-export const Accepted = Type.Object({
-  /** Null for a `cancel` that found nothing to end. */
-  message: nullable(Uuid),
-  conversation: Uuid,
-  revision: Type.Integer({ minimum: 1 }),
-  seq: Type.Integer({ minimum: 1 }),
-});
+export const Accepted = Type.Object(
+  {
+    /** Null for a `cancel` that found nothing to end. */
+    message: nullable(Uuid),
+    conversation: Uuid,
+    revision: Type.Integer({ minimum: 1 }),
+    seq: Type.Integer({ minimum: 1 }),
+  },
+  {
+    examples: [
+      {
+        message: "01998b1c-7a10-7c3e-8d2f-4b5a6c7d8e9f",
+        conversation: "01998b1c-6f02-7b1d-9e3c-2a4b5c6d7e8f",
+        revision: 4,
+        seq: 1234,
+      },
+    ],
+  },
+);
 export type Accepted = Static<typeof Accepted>;
 
 /** A list's answer; `Page` is its type. */
@@ -166,14 +202,28 @@ export interface Page<T> {
   readonly next: string | null;
 }
 
-export const Problem = Type.Object({
-  type: Type.String({ pattern: "^urn:colloquy:error:[a-z_]+$" }),
-  title: Type.String(),
-  status: Type.Integer({ minimum: 400, maximum: 599 }),
-  detail: Type.String(),
-  code: Type.Enum(Object.keys(errors)),
-  traceId: Type.String({ pattern: "^[0-9a-f]{32}$" }),
-});
+export const Problem = Type.Object(
+  {
+    type: Type.String({ pattern: "^urn:colloquy:error:[a-z_]+$" }),
+    title: Type.String(),
+    status: Type.Integer({ minimum: 400, maximum: 599 }),
+    detail: Type.String(),
+    code: Type.Enum(Object.keys(errors)),
+    traceId: Type.String({ pattern: "^[0-9a-f]{32}$" }),
+  },
+  {
+    examples: [
+      {
+        type: "urn:colloquy:error:not_found",
+        title: "There is nothing here by this name.",
+        status: 404,
+        detail: "There is nothing here by this name.",
+        code: "not_found",
+        traceId: "0af7651916cd43dd8448eb211c80319c",
+      },
+    ],
+  },
+);
 /** RFC 9457, `application/problem+json`. */
 export interface Problem {
   readonly type: string;
@@ -183,6 +233,9 @@ export interface Problem {
   readonly code: ErrorCode;
   readonly traceId: string;
 }
+
+/** `/openapi.json` and `/asyncapi.json`. */
+export const Description = Type.Record(Type.String(), Type.Unknown());
 
 /** `/health` and `/healthz`. */
 export const Health = Type.Object({ status: Type.Literal("ok") });
