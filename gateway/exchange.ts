@@ -8,6 +8,7 @@ import { AppError, type ErrorCode, errorBody, errors } from "../schemas/errors.t
 import type { Problem } from "../schemas/http.ts";
 import type { Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
+import { Outflow } from "./outflow.ts";
 
 export interface Answer {
   readonly status: number;
@@ -144,6 +145,20 @@ export class Exchange {
         else this.#res.end("", close);
       } else this.#res.end(bytes, close);
     });
+  }
+
+  /**
+   * Answers with a body that is written as it comes. The head leaves at once, with `beat`: text that
+   * says nothing in the body's format. When the client has gone, the outflow has, too.
+   */
+  stream(headers: Readonly<Record<string, string>>, beat: string, status = 200): Outflow {
+    const outflow = new Outflow(this.#res, this.#clock, beat);
+    if (this.#done) outflow.abort();
+    else {
+      this.#done = true;
+      outflow.begin(`${status} ${phrases[status] ?? "Unknown"}`, { ...this.common, ...headers });
+    }
+    return outflow;
   }
 
   /**

@@ -31,10 +31,29 @@ export function eventFrame(
   return { type: "event", conversation, revision, at, event: shown };
 }
 
+/** The event of a frame as it was decided; null when its readers may not see it. */
+export function shownEvent({ event }: EventFrame): DomainEvent | null {
+  const { type, redacted, ...data } = event;
+  // `eventFrame` made it of a typed event's type and data; only the pair of both is lost on the way.
+  return redacted === true ? null : ({ type, v: 1, data } as DomainEvent);
+}
+
 export function endFrame(conversation: string, event: Ending): EndFrame {
   const { turn, usage } = event.data;
   const finish = event.type === "turn.completed" ? event.data.finish : endings[event.type];
   return { type: "end", conversation, turn, finish, usage };
+}
+
+/** The `end` that follows an event; null when it ends no turn. */
+export function endOf(conversation: string, event: DomainEvent): EndFrame | null {
+  switch (event.type) {
+    case "turn.completed":
+    case "turn.cancelled":
+    case "turn.failed":
+      return endFrame(conversation, event);
+    default:
+      return null;
+  }
 }
 
 export const tokenFrame = (conversation: string, frame: TokenFrame): TokenOut => ({

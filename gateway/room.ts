@@ -10,11 +10,14 @@ import type { TokenFrame } from "../schemas/tokens.ts";
 import { Cursor, type Position, type PushFrame, start_position } from "./cursor.ts";
 import type { Lanes } from "./lanes.ts";
 import type { Report } from "./ports.ts";
+import { OpenTurns } from "./open-turns.ts";
 import { advance } from "./push-frames.ts";
 import { Tail } from "./tail.ts";
 
 /** One frame on its way to every subscription at the head, and where a reader stands after it. */
 export interface Outgoing {
+  readonly frame: PushFrame;
+  /** Its JSON. */
   readonly bytes: Uint8Array;
   readonly after: Position;
 }
@@ -44,6 +47,7 @@ export class Room {
   readonly ref: ActorRef;
   readonly opened: Promise<void>;
   readonly tail = new Tail();
+  readonly turns = new OpenTurns();
   readonly #parts: RoomParts;
   readonly #members = new Set<Member>();
   readonly #head: Cursor;
@@ -71,6 +75,7 @@ export class Room {
       merge: false,
       applied: (commit, before, quiet) => {
         this.tail.add(commit, before, quiet);
+        this.turns.apply(commit);
         if (isDeleted(commit)) this.tail.forget();
       },
     });
@@ -210,7 +215,8 @@ export class Room {
       this.#movements++;
       this.#position = advance(this.#position, frame);
       this.#keep(frame);
-      return { bytes: encoder.encode(JSON.stringify(frame)), after: this.#position };
+      const bytes = encoder.encode(JSON.stringify(frame));
+      return { frame, bytes, after: this.#position };
     });
   }
 

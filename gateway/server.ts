@@ -149,6 +149,7 @@ export async function startGateway(
       if (stopping) return;
       stopping = true;
       us_listen_socket_close(listening);
+      for (const stream of service.streams) stream.fail("shutting_down");
       await until(drain_ms / 2, () => exchanges.size === 0 && service.commands.inFlight === 0);
       for (const ws of sockets) fail(ws, "shutting_down");
       await until(drain_ms / 2, () => sockets.size === 0 && exchanges.size === 0);

@@ -9,6 +9,7 @@ import { judgeIssuers } from "./auth/issuers.ts";
 import { followRevocations, Revocations } from "./auth/revocations.ts";
 import { Commands, type Outcome } from "./commands.ts";
 import { type Lanes, openLanes } from "./lanes.ts";
+import type { OpenStream } from "./open-stream.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { Rooms } from "./rooms.ts";
 import { Sequences } from "./sequences.ts";
@@ -27,6 +28,8 @@ export interface Service {
   readonly rooms: Rooms;
   readonly sequences: Sequences;
   readonly watches: Watches;
+  /** The turns that are being streamed over HTTP. */
+  readonly streams: Set<OpenStream>;
   /** Conversations that are being folded from the log. */
   readonly folding: Turnstile;
   stop(): void;
@@ -66,6 +69,7 @@ export function openService(ports: GatewayPorts): Service {
     rooms,
     sequences,
     watches,
+    streams: new Set(),
     folding: new Turnstile(limits.histories_folded_max, limits.histories_folded_per_tenant_max),
     stop() {
       following.stop();

@@ -25,6 +25,8 @@ import type { Watcher } from "./watch.ts";
 
 /** What a session needs of the real socket. */
 export interface Wire extends Outlet {
+  send(frame: ServerFrame): void;
+  sendBytes(bytes: Uint8Array): void;
   close(code: number, reason: string): void;
 }
 

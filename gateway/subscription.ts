@@ -4,17 +4,17 @@
  * stands exactly where the room stands. A slow socket is only a lagging cursor: past the watermark
  * nothing is pushed, and its position is all that is kept (I6, I11).
  */
-import type { ServerFrame } from "../schemas/frames.ts";
 import { Cursor, type Position, type PushFrame } from "./cursor.ts";
 import { advance } from "./push-frames.ts";
 import { isUpToDate, type Member, type Outgoing, type Room } from "./room.ts";
 
-/** What a subscription needs of its socket. */
+/** What a subscription needs of its socket. `after`: where its reader stands once it has the frame. */
 export interface Outlet {
   /** False past the watermark. */
   writable(): boolean;
-  send(frame: ServerFrame): void;
-  sendBytes(bytes: Uint8Array): void;
+  send(frame: PushFrame, after: Position): void;
+  /** A frame whose JSON many share. */
+  sendBytes(bytes: Uint8Array, frame: PushFrame, after: Position): void;
   /** Gathers what `call` sends into one write. */
   cork(call: () => void): void;
 }
@@ -61,10 +61,10 @@ export class Subscription implements Member {
 
   deliver(batch: readonly Outgoing[]): void {
     this.#outlet.cork(() => {
-      for (const { bytes, after } of batch) {
+      for (const { frame, bytes, after } of batch) {
         if (this.#state !== "joined") return;
         if (!this.#outlet.writable()) return this.#lag();
-        this.#outlet.sendBytes(bytes);
+        this.#outlet.sendBytes(bytes, frame, after);
         this.#position = after;
       }
     });
@@ -129,8 +129,9 @@ export class Subscription implements Member {
           goesOn = false;
         }
         if (!goesOn || this.#position === null) return;
-        this.#outlet.send(frame);
-        this.#position = advance(this.#position, frame);
+        const after = advance(this.#position, frame);
+        this.#outlet.send(frame, after);
+        this.#position = after;
       }
     });
     return goesOn && this.#catching();

@@ -121,6 +121,12 @@ export const errors = {
   model_timeout: row(504, "provider", "The model did not answer in time.", { retryable: true }),
   model_stream_cut: row(502, "provider", "The model's answer broke off.", { retryable: true }),
   model_bad_answer: row(502, "provider", "The model's answer could not be read."),
+  turn_restarted: row(
+    503,
+    "nobody",
+    "The answer began anew, so what was sent of it is void; ask again.",
+    { retryable: true },
+  ),
   turn_attempts_exhausted: row(500, "operator", "The turn was interrupted too often."),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -152,6 +152,12 @@ export const limits = {
   socket_buffer_bytes_max: 4 * 1024 * 1024,
   /** What waits in one cursor for a gap to be filled; past it the cursor re-reads the log. */
   cursor_pending_max: 1_000,
+  /** A streamed answer is given to the server in pieces of about so much; one waits past a full socket. */
+  stream_write_chars: 64 * 1024,
+  /** A streamed answer says that it lives when it was silent for so long; proxies give up after 30 s and more. */
+  stream_beat_ms: 15_000,
+  /** How often that, and a client that does not read, is looked at: the server's own patience is 8 s and more. */
+  stream_look_ms: 4_000,
   malformed_frames_max: 20,
   malformed_frames_window_ms: 10_000,
   socket_idle_s: 60,
@@ -277,6 +283,10 @@ assert(
 assert(
   l.invitations_cleared_max < l.events_per_commit_max,
   "old invitations go in the commit of a new one",
+);
+assert(
+  l.stream_look_ms * 2 <= 8_000,
+  "a streamed answer that waits is sent twice before it is cut",
 );
 assert(l.drain_ms < 10_000, "all that we started is gone 10 s after SIGTERM");
 assert(l.token_frame_chars_max * 6 < l.message_bytes_max, "a token frame fits a NATS message");
