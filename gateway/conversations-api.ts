@@ -3,8 +3,6 @@
  * way as those of a socket, reads come from the read models and wait for what this gateway or the
  * caller has already seen.
  */
-import { createHash } from "node:crypto";
-import { type CommandName, parseCommand, type PublicCommandName } from "../schemas/commands.ts";
 import type { Commit } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
 import {
@@ -20,48 +18,16 @@ import {
   RegenerateAnswer,
   UpdateConversation,
 } from "../schemas/http.ts";
-import { type ActorRef, isUuid } from "../schemas/ids.ts";
+import type { ActorRef } from "../schemas/ids.ts";
 import { ConversationsQuery, MessagesQuery } from "../schemas/parameters.ts";
 import type { Of } from "../schemas/validate.ts";
+import { commandId, derivedId, type Done, run, send } from "./asking.ts";
 import { type Call, limitOf, oneOf, type Shown } from "./call.ts";
-import type { Outcome } from "./commands.ts";
+import { asksForStream, streamMessages, streamPost } from "./messages-stream.ts";
 import { type Operation, operation } from "./operation.ts";
-import { command, conversationRef } from "./service.ts";
+import { conversationRef } from "./service.ts";
 
 const base = "/api/v1/conversations";
-
-type Done = Extract<Outcome, { ok: true }>;
-
-/** A UUID (version 8) made of what must be the same for the same id to come out. */
-function derivedId(...parts: readonly string[]): string {
-  const hex = createHash("sha256").update(parts.join("\n")).digest("hex");
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
-}
-
-/** The command's id: the body's, else the `Idempotency-Key`'s own or made of it, else a new one. */
-function commandId(call: Call, scope: string, wished?: string): string {
-  if (wished !== undefined) return wished;
-  const { idempotencyKey: key, who } = call;
-  if (key === null) return call.service.ports.ids();
-  return isUuid(key) ? key : derivedId(who.tenant, who.user, scope, key);
-}
-
-async function run(
-  call: Call,
-  ref: ActorRef,
-  name: PublicCommandName,
-  id: string,
-  data: unknown,
-): Promise<Done> {
-  const parsed = parseCommand(name, data);
-  if (!parsed.ok) throw new AppError("bad_request", parsed.problem);
-  const request = { ref, name: name satisfies CommandName, id, data: parsed.command.data };
-  const outcome = await new Promise<Outcome>((resolve, reject) => {
-    command(call.service, call.who, request, resolve, call.traceparent).catch(reject);
-  });
-  if (outcome.ok) return outcome;
-  throw new AppError(outcome.error.code, outcome.error.message);
-}
 
 /** The answer that a commit begins, or, for a `cancel`, the first one that it ends. */
 function answerOf(commit: Commit, name: "cancel" | "regenerate"): string | null {
@@ -156,9 +122,7 @@ async function deleteOne(call: Call, id: string): Promise<Shown<null>> {
 }
 
 async function postOne(call: Call<Of<typeof PostMessage>>, id: string): Promise<Shown<Accepted>> {
-  const { id: wished, ...data } = call.body;
-  const message = commandId(call, `send ${id}`, wished);
-  const done = await run(call, conversationRef(call.who, id), "send", message, data);
+  const { message, done } = await send(call, id);
   return accepted(id, message, done);
 }
 
@@ -263,7 +227,11 @@ export const operations: readonly Operation[] = [
     query: MessagesQuery,
     answers: { 200: pageOf(Message) },
     refuses: ["bad_cursor", "conversation_deleted", "stale"],
-    run: (call) => listMessages(call, call.param("id")),
+    streams: true,
+    run: (call, exchange) =>
+      asksForStream(exchange)
+        ? streamMessages(call, exchange, call.param("id"))
+        : listMessages(call, call.param("id")),
   }),
   operation({
     id: "postMessage",
@@ -286,7 +254,11 @@ export const operations: readonly Operation[] = [
       ...(["conversation_archived", "conversation_deleted", "conversation_full"] as const),
       ...(["text_too_long", "overloaded", "tenant_busy"] as const),
     ],
-    run: (call) => postOne(call, call.param("id")),
+    streams: true,
+    run: (call, exchange) =>
+      asksForStream(exchange)
+        ? streamPost(call, exchange, call.param("id"))
+        : postOne(call, call.param("id")),
   }),
   operation({
     id: "cancelTurn",

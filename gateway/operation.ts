@@ -49,6 +49,8 @@ interface Described<Body extends Schema> {
   readonly body?: Body;
   /** Successful statuses, or those with bodies of their own. Null has no body. */
   readonly answers: Readonly<Record<number, Schema | null | "stream">>;
+  /** With `Accept: text/event-stream` it answers 200 with a stream of events. */
+  readonly streams?: true;
   /** The media type of answers that are not JSON; of a stream `text/event-stream` unless named. */
   readonly media?: string;
   /** Codes of problems that are this operation's own. */

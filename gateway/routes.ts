@@ -86,7 +86,7 @@ function allowOrigin(exchange: Exchange, corsOrigins: readonly string[]): boolea
     ? {
         "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
         "Access-Control-Allow-Headers":
-          "Authorization, Content-Type, Idempotency-Key, X-Colloquy-Seq, traceparent",
+          "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Colloquy-Seq, traceparent",
         "Access-Control-Max-Age": "600",
       }
     : {};
@@ -164,12 +164,12 @@ function statusOf({ answers }: Operation): number {
   return Number(found?.[0] ?? 200);
 }
 
-function accepts(exchange: Exchange, { media, answers }: Operation): boolean {
+function accepts(exchange: Exchange, { media, answers, streams: chosen }: Operation): boolean {
   const ranges = exchange
     .header("accept")
     .split(",")
     .map((range) => range.split(";")[0]?.trim().toLowerCase() ?? "");
-  const streams = Object.values(answers).includes("stream");
+  const streams = chosen === true || Object.values(answers).includes("stream");
   const possible = ["", "*/*", "application/*", "application/json", "application/problem+json"];
   if (streams) possible.push("text/event-stream", "text/*");
   const own = media?.split(";")[0];

@@ -18,7 +18,7 @@ import { commandPublisher } from "../../streams/queue/commands.ts";
 import { holdLeases } from "../../streams/queue/leases.ts";
 import { announcePosition, followPositions } from "../../streams/live/positions.ts";
 import { readBatches } from "../../streams/log/reader.ts";
-import { startWorld, type World } from "../actors/worker.ts";
+import { startWorld, type Worker, type World } from "../actors/worker.ts";
 import { dialects } from "../projections/databases.ts";
 import { secret, type Server, type System } from "../streams/system.ts";
 import { pulse } from "../support/pulse.ts";
@@ -29,6 +29,8 @@ export const ring: KeyRing = openKeyRing({ secrets: [secret] });
 
 export interface Running {
   readonly world: World;
+  /** The first worker. */
+  readonly worker: Worker;
   readonly gateway: Gateway;
   /** What was reported as a fault; empty in a healthy run. */
   readonly problems: readonly string[];
@@ -86,7 +88,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
   });
   ends.push(() => runner.stop());
   await news.until(() => shown.size === projectors.length);
-  await world.worker();
+  const worker = await world.worker();
   const queries = openQueries(database, (call) => followPositions(streams, call));
   ends.push(() => queries.stop());
   const another: Running["another"] = async (change = {}) => {
@@ -114,7 +116,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
     role = "member",
   ) => issueAccessToken(ring, { tenant, user, role }, ttl_s, Date.now());
   return {
-    ...{ world, gateway, problems, queries, another, token },
+    ...{ world, worker, gateway, problems, queries, another, token },
     async stop() {
       for (const end of ends.splice(0).reverse()) await end();
     },

@@ -1,0 +1,193 @@
+/** Turns over Server-Sent Events: streamed, resumed, slow, and read with the real curl. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { beforeAll, describe, expect, test } from "vitest";
+import { systemIds } from "../../schemas/ids.ts";
+import { type Running, startRunning } from "./running.ts";
+import { openSse, readEvents, type SseMessage, type SseStream } from "./sse-client.ts";
+
+let running: Running;
+beforeAll(async () => {
+  running = await startRunning();
+  return () => running.stop();
+});
+
+const path = (id: string): string => `/api/v1/conversations/${id}/messages`;
+
+interface Asked {
+  readonly user: string;
+  readonly at?: { readonly url: string };
+  readonly headers?: Record<string, string>;
+}
+
+async function asking({ user, headers = {} }: Asked): Promise<Record<string, string>> {
+  return { authorization: `Bearer ${await running.token(user)}`, ...headers };
+}
+
+async function post(id: string, text: string, asked: Asked): Promise<SseStream> {
+  const headers = { "content-type": "application/json", ...(await asking(asked)) };
+  const url = `${(asked.at ?? running.gateway).url}${path(id)}`;
+  return openSse(url, { method: "POST", headers, body: JSON.stringify({ text }) });
+}
+
+async function get(id: string, asked: Asked): Promise<SseStream> {
+  return openSse(`${(asked.at ?? running.gateway).url}${path(id)}`, {
+    headers: await asking(asked),
+  });
+}
+
+const tokens = (messages: readonly SseMessage[]): readonly SseMessage[] =>
+  messages.filter(({ event }) => event === "token");
+/** The text of the last attempt; throws when a frame is missing or twice. */
+function textOf(messages: readonly SseMessage[]): string {
+  let [text, attempt, seq] = ["", 0, 0];
+  for (const { data } of tokens(messages)) {
+    if (data["attempt"] !== attempt) [text, attempt, seq] = ["", Number(data["attempt"]), 0];
+    const first = Number(data["from"] ?? data["seq"]);
+    if (first !== seq + 1) throw new Error(`frame ${first} after ${seq}`);
+    seq = Number(data["seq"]);
+    text += String(data["content"]);
+  }
+  return text;
+}
+const revisions = (messages: readonly SseMessage[]): number[] =>
+  messages.flatMap(({ event, data }) => (event === "event" ? [Number(data["revision"])] : []));
+const lastId = ({ messages }: SseStream): string => messages.at(-1)?.id ?? "";
+
+describe("a turn as a stream of events", () => {
+  test("I5: a POST streams its turn and closes after the turn's end", async () => {
+    const id = systemIds();
+    const stream = await post(id, "hello there", { user: "sse" });
+    await stream.ended;
+    expect(stream.status).toBe(200);
+    expect(stream.headers.get("content-type")).toBe("text/event-stream; charset=utf-8");
+    const names = stream.messages.map(({ event }) => event);
+    expect(names[0]).toBe("ack");
+    expect(names.at(-1)).toBe("end");
+    expect(revisions(stream.messages).slice(0, 3)).toEqual([1, 2, 3]);
+    const [request] = running.world.provider.requests.slice(-1);
+    expect(textOf(stream.messages)).toBe(request?.text);
+    for (const message of stream.messages) {
+      expect(message.id).toMatch(/^\d+\.([0-9a-f-]{36}\.\d+\.\d+|-\.-\.-)$/);
+      expect(message.data["type"]).toBe(message.event);
+    }
+    const ack = stream.messages[0]?.data;
+    expect(stream.headers.get("x-colloquy-seq")).toBe(String(ack?.["seq"]));
+  });
+
+  test("what is wrong is told before a stream begins, as a problem", async () => {
+    const missing = await get(systemIds(), { user: "sse" });
+    expect(missing.status).toBe(404);
+    const id = systemIds();
+    await (
+      await post(id, "mine", { user: "sse" })
+    ).ended;
+    const stranger = await get(id, { user: "mallory" });
+    expect(stranger.status).toBe(404);
+    for (const cursor of ["rubbish", "9999.-.-.-", `1.${systemIds()}.-.1`]) {
+      const asked = { user: "sse", headers: { "last-event-id": cursor } };
+      expect((await get(id, asked)).status).toBe(400);
+    }
+  });
+
+  test("I6: resumed at every message, from another gateway, it tells the rest once", async () => {
+    const other = await running.another();
+    const id = systemIds();
+    const whole = await post(id, "resume me", { user: "again" });
+    await whole.ended;
+    const text = textOf(whole.messages);
+    const all = revisions(whole.messages);
+    for (const [at, { id: cursor }] of whole.messages.entries()) {
+      const headers = { "last-event-id": cursor };
+      const rest = await get(id, { user: "again", at: other, headers });
+      await rest.ended;
+      const told = whole.messages.slice(0, at + 1);
+      const joined = [...told, ...rest.messages];
+      expect(textOf(joined)).toBe(text);
+      expect(new Set(revisions(joined)).size).toBe(revisions(joined).length);
+      expect(revisions(joined).slice(0, all.length)).toEqual(all);
+      expect(joined.filter(({ event }) => event === "end")).toHaveLength(1);
+    }
+  });
+
+  test("I6: cut off while it runs, it goes on where it was, by GET and by the same POST", async () => {
+    const id = systemIds();
+    const { provider } = running.world;
+    const key = { "idempotency-key": "one of a kind" };
+    const words = Array.from({ length: 6 }, (_, n) => `word${n} `);
+    provider.script({ tokens: words, gate: true });
+    const first = await post(id, "slowly", { user: "cut", headers: key });
+    provider.release(2);
+    await first.until((messages) => textOf(messages) === words.slice(0, 2).join(""));
+    first.close();
+    const cursor = { "last-event-id": lastId(first) };
+    const second = await get(id, { user: "cut", headers: cursor });
+    const third = await post(id, "slowly", { user: "cut", headers: { ...key, ...cursor } });
+    provider.release(4);
+    for (const rest of [second, third]) {
+      await rest.ended;
+      expect(textOf([...first.messages, ...rest.messages])).toBe(words.join(""));
+      expect(rest.messages.at(-1)?.event).toBe("end");
+    }
+    const asked = provider.requests.filter(({ message }) => message === "slowly");
+    expect(asked.map(({ state }) => state)).toEqual(["finished"]);
+  });
+
+  test("I6: resumed after its attempts changed, only the last attempt's text is told", async () => {
+    const id = systemIds();
+    const { provider } = running.world;
+    provider.script({ tokens: ["lost ", "for ", "ever "], gate: true });
+    const first = await post(id, "twice", { user: "attempts" });
+    provider.release(1);
+    await first.until((messages) => textOf(messages) === "lost ");
+    first.close();
+    provider.script({ tokens: ["found ", "again"] });
+    await running.world.worker();
+    await running.worker.crash();
+    const rest = await get(id, { user: "attempts", headers: { "last-event-id": lastId(first) } });
+    await rest.ended;
+    expect(textOf([...first.messages, ...rest.messages])).toBe("found again");
+  });
+
+  test("a reader that has all there is is told so, and EventSource asks no more", async () => {
+    const id = systemIds();
+    const stream = await post(id, "all of it", { user: "done" });
+    await stream.ended;
+    const page = await get(id, { user: "done" });
+    await page.ended;
+    expect(textOf(page.messages)).toBe(textOf(stream.messages));
+    const again = await get(id, { user: "done", headers: { "last-event-id": lastId(page) } });
+    expect(again.status).toBe(204);
+  });
+
+  test("curl -N reads a turn as it is written", async () => {
+    const { provider } = running.world;
+    provider.script({ tokens: ["one ", "two ", "three"], gate: true });
+    const id = systemIds();
+    const url = `${running.gateway.url}${path(id)}`;
+    const curl = spawn("curl", [
+      ...["-sN", "-H", "Accept: text/event-stream", "-H", "Content-Type: application/json"],
+      ...["-H", `Authorization: Bearer ${await running.token("curl")}`],
+      ...["-d", JSON.stringify({ text: "by curl" }), url],
+    ]);
+    let out = "";
+    const read = (wanted: string): Promise<void> =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          if (textOf(readEvents(out)) !== wanted) return;
+          curl.stdout.off("data", look);
+          resolve();
+        };
+        curl.stdout.on("data", look);
+        look();
+      });
+    curl.stdout.on("data", (bytes: Buffer) => (out += bytes.toString()));
+    for (const [at, wanted] of ["one ", "one two ", "one two three"].entries()) {
+      provider.release(1);
+      await read(wanted);
+      expect(at).toBeLessThan(3);
+    }
+    expect(await once(curl, "close")).toEqual([0, null]);
+    expect(readEvents(out).at(-1)?.event).toBe("end");
+  });
+});
