@@ -37,7 +37,7 @@ export function readEvents(text: string): SseMessage[] {
 
 export async function openSse(
   url: string,
-  init: RequestInit & { readonly headers?: Record<string, string> } = {},
+  init: Omit<RequestInit, "headers"> & { readonly headers?: Record<string, string> } = {},
 ): Promise<SseStream> {
   const gone = new AbortController();
   const headers = { accept: "text/event-stream", ...init.headers };
