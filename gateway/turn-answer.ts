@@ -5,7 +5,7 @@
  */
 import { type ErrorBody, errorBody } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
-import type { Identity } from "./access-token.ts";
+import type { Identity } from "./auth/identity.ts";
 import type { Position, PushFrame } from "./cursor.ts";
 import type { Exchange } from "./exchange.ts";
 import type { OpenStream } from "./open-stream.ts";
