@@ -1,7 +1,7 @@
 /**
- * Writes the documents that say what the code says: docs/EVENTS.md, docs/ERRORS.md, docs/CONFIG.md,
- * and the descriptions of the API.
- * `node cli/documents.ts` writes them; a test compares them, so that they cannot grow apart.
+ * Writes the documents that say what the code says: docs/EVENTS.md, docs/FEED.md, docs/ERRORS.md,
+ * docs/CONFIG.md, and the descriptions of the API. `node cli/documents.ts` writes them; a test
+ * compares them, so that they cannot grow apart.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,6 +12,7 @@ import { configMarkdown } from "./show-config.ts";
 import { errors } from "../schemas/errors.ts";
 import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
 import { meanings } from "./event-meanings.ts";
+import { cloudEventType, publicTypes } from "../schemas/feed.ts";
 
 const docs = join(import.meta.dirname, "../docs");
 
@@ -20,6 +21,7 @@ export const documents: Readonly<Record<string, () => string>> = {
   "CONFIG.md": configMarkdown,
   "ERRORS.md": errorsMarkdown,
   "EVENTS.md": eventsMarkdown,
+  "FEED.md": feedMarkdown,
   "asyncapi.json": () => `${JSON.stringify(asyncApi(), null, 2)}\n`,
   "openapi.json": () => `${JSON.stringify(openApi(operations), null, 2)}\n`,
 };
@@ -53,28 +55,71 @@ ${rows.join("\n")}
 
 function eventsMarkdown(): string {
   const sections = eventTypes.map((type) => {
-    const content = contentFields[type] ?? {};
-    // TypeBox's schemas are JSON Schema.
-    const { properties = {}, required } = JSON.parse(JSON.stringify(eventSchemas[type])) as Shape;
-    const rows = Object.entries(properties).map(([name, schema]) => {
-      const notes = [
-        Object.hasOwn(content, name) ? "content" : "",
-        required?.includes(name) === true ? "" : "optional",
-        schema.description ?? "",
-      ];
-      return line([
-        "`" + name + "`",
-        typeOf(schema),
-        notes.filter((note) => note !== "").join("; "),
-      ]);
-    });
-    const table =
-      rows.length === 0
-        ? "No fields."
-        : [line(["field", "type", ""]), line(["---", "---", "---"]), ...rows].join("\n");
+    const table = fieldsOf(eventSchemas[type], contentFields[type]);
     return `### ${type}\n\n${meanings[type]}\n\nVersion ${eventVersions[type]}.\n\n${table}`;
   });
   return `${preface}\n${sections.join("\n\n")}\n`;
+}
+
+/** The table of an object's fields. */
+function fieldsOf(schema: object, content: object = {}): string {
+  // TypeBox's schemas are JSON Schema.
+  const { properties = {}, required } = JSON.parse(JSON.stringify(schema)) as Shape;
+  const rows = Object.entries(properties).map(([name, field]) => {
+    const notes = [
+      Object.hasOwn(content, name) ? "content" : "",
+      required?.includes(name) === true ? "" : "optional",
+      field.description ?? "",
+    ];
+    return line(["`" + name + "`", typeOf(field), notes.filter((note) => note !== "").join("; ")]);
+  });
+  if (rows.length === 0) return "No fields.";
+  return [line(["field", "type", ""]), line(["---", "---", "---"]), ...rows].join("\n");
+}
+
+function feedMarkdown(): string {
+  const sections = publicTypes.map((row) => {
+    const subject = `\`feed.<tenant>.${row.type}.<id>\``;
+    const where = `\`${cloudEventType(row)}\` on ${subject}.`;
+    return `### ${row.type}\n\n${row.says}\n\n${where}\n\n${fieldsOf(row.payload)}`;
+  });
+  return `# The feed
+
+What integrations and webhooks are told ([INTEGRATIONS.md](INTEGRATIONS.md)): one [CloudEvent 1.0](https://cloudevents.io) per public event, as structured JSON, in the order of the log, kept for seven days in the stream \`FEED\`. Each event is there exactly once; a reader may be given it more than once, with the same \`id\`.
+
+\`\`\`json
+{
+  "specversion": "1.0",
+  "id": "<actor id>:<revision>",
+  "source": "/tenants/acme",
+  "type": "colloquy.turn.completed.v1",
+  "subject": "conversation/<uuid>",
+  "time": "2026-11-21T05:00:00.000Z",
+  "datacontenttype": "application/json",
+  "dataschema": "urn:colloquy:feed:turn.completed:v1",
+  "sequence": "0000000000000812",
+  "data": {
+    "timestamp": "2026-11-21T05:00:00.000Z",
+    "tenant_id": "acme",
+    "user_id": "ann",
+    "event_type": "turn.completed",
+    "payload": {}
+  }
+}
+\`\`\`
+
+- \`sequence\` is where it stands in the log, and orders as text; the events of one decision share it, and their \`id\`s end in rising numbers.
+- \`user_id\` is who did it; of what the system did, whose conversation it is. It is null when an integration did it, or nobody.
+- \`traceparent\` is there when the command that caused it carried one.
+- A shape only grows by optional fields. Anything else is a new type, \`….v2\`, told beside the old one for a while.
+- Texts are told: they are the tenant's own. Secrets never are. Once a conversation is deleted, the feed holds nothing of it but \`conversation.deleted\`; what is told late of it has empty texts.
+
+## The types
+
+This file is generated from \`schemas/feed.ts\`: \`node cli/documents.ts\`.
+
+${sections.join("\n\n")}
+`;
 }
 
 /** What of a JSON Schema is shown. */

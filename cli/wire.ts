@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { createHost } from "../actors/host.ts";
 import type { Ports } from "../actors/ports.ts";
 import { startGateway } from "../gateway/server.ts";
+import { startPublisher } from "../integrations/publisher.ts";
 import { createModels, type ModelRegistry } from "../models/registry.ts";
 import { extractTitle } from "../models/titler.ts";
 import { leaseOf } from "../projections/generations.ts";
@@ -25,6 +26,7 @@ import { ensureConsumers } from "../streams/queue/consumers.ts";
 import { holdLeases } from "../streams/queue/leases.ts";
 import { openLog } from "../streams/log/log.ts";
 import { readOwnership } from "../streams/queue/ownership.ts";
+import { followFeed } from "../streams/feed/reached.ts";
 import { announcePosition, followPositions } from "../streams/live/positions.ts";
 import { consumeCommands } from "../streams/queue/queue.ts";
 import { readBatches } from "../streams/log/reader.ts";
@@ -44,7 +46,7 @@ import { keptLook, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
 import { webAssets } from "./web-assets.ts";
 
-export const roles = ["gateway", "actors", "projections"] as const;
+export const roles = ["gateway", "actors", "projections", "feed"] as const;
 export type Role = (typeof roles)[number];
 
 export interface System {
@@ -114,6 +116,13 @@ export async function startSystem(
       ends.push(() => runner?.stop());
     }
 
+    if (wanted.has("feed")) {
+      const publisher = await startPublisher({
+        ...{ streams, vault, log, clock, report, holder: ids() },
+      });
+      ends.push(() => publisher.stop());
+    }
+
     let drain = (): Promise<void> => Promise.resolve();
     if (wanted.has("actors")) {
       // A turn begins with the model that was wished for, so the list of models comes first.
@@ -166,12 +175,15 @@ export async function startSystem(
 
     let url: string | null = null;
     if (wanted.has("gateway")) {
+      const feed = followFeed(streams, clock);
+      ends.push(() => feed.stop());
       const gateway = await startGateway(
         {
           ...{ streams, vault, log, queries, ring, clock, ids, report },
           issuers: config.get("COLLOQUY_ISSUERS") ?? [],
           publish: commandPublisher(streams, secret),
           ready: checks,
+          feed: feed.reached,
           models: () => models.list(),
           knowsModel: (name) => models.route(name) !== null,
           page: webAssets(),

@@ -16,7 +16,7 @@ export const metrics_type = "text/plain; version=0.0.4; charset=utf-8";
 
 /** Never throws. */
 export async function metricsText(
-  ports: Pick<GatewayPorts, "log" | "queries" | "ready">,
+  ports: Pick<GatewayPorts, "log" | "queries" | "ready" | "feed">,
 ): Promise<string> {
   const [ready, end, positions] = await Promise.allSettled([
     ports.ready(),
@@ -25,6 +25,7 @@ export async function metricsText(
   ]);
   const reached = positions.status === "fulfilled" ? Object.entries(positions.value) : [];
   const known = end.status === "fulfilled" ? [end.value] : [];
+  const fed = ports.feed();
   const works = ready.status === "fulfilled" && ready.value.ready;
   const metrics: Metric[] = [
     {
@@ -48,6 +49,13 @@ export async function metricsText(
       // Asked side by side, so a position may be ahead of the end.
       values: new Map(
         known.flatMap((last) => reached.map(([name, at]) => [name, Math.max(0, last - at)])),
+      ),
+    },
+    {
+      name: "colloquy_feed_lag_commits",
+      help: "Commits of the log that the feed has not told yet; absent while nobody writes it.",
+      values: new Map(
+        known.flatMap((last) => (fed === null ? [] : [["", Math.max(0, last - fed)]])),
       ),
     },
   ];

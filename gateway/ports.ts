@@ -40,6 +40,8 @@ export interface GatewayPorts {
   readonly ids: Ids;
   readonly report: Report;
   ready(): Promise<Readiness>;
+  /** The EVENTS sequence up to which the feed tells everything; null while nobody writes it. */
+  feed(): number | null;
   models(): readonly { readonly id: string; readonly provider: string }[];
   knowsModel(name: string): boolean;
   /** Counts requests against limits; without it nothing is limited. */

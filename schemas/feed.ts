@@ -244,6 +244,8 @@ export const feedEventOf = (row: PublicEvent) =>
 export interface FeedEvent {
   readonly subject: string;
   readonly id: string;
+  /** `turn.completed`; the type of the CloudEvent says more. */
+  readonly name: string;
   readonly type: string;
   readonly json: string;
 }
@@ -273,5 +275,5 @@ export function feedEvent(commit: Commit, index: number, owner: string | null): 
       payload: row.of(event, ref),
     },
   });
-  return { subject: feedSubject(ref, row.type), id, type, json };
+  return { subject: feedSubject(ref, row.type), id, name: row.type, type, json };
 }

@@ -247,6 +247,14 @@ export const limits = {
   session_held_ms: 5_000,
   projection_lag_ready_ms: 5_000,
 
+  /** The feed: events of one batch, and their JSON; a single event fits a message always. */
+  feed_batch_events: 256,
+  feed_batch_chars: 2_000_000,
+  /** Commits without a public event, behind which the place in the log is written down all the same. */
+  feed_unmarked_commits: 1_000,
+  /** Conversations whose owner the publisher remembers. */
+  feed_owners_cached_max: 20_000,
+
   /** Anchors. Changed chains that one pass holds (some 300 bytes each); past it the pass ends early. */
   anchor_chains_max: 20_000,
   /** Tenants that are anchored at once. */

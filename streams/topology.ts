@@ -5,7 +5,7 @@
 import type { StreamConfig } from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
 import { limits } from "../schemas/limits.ts";
-import { commandTransform, eventRepublish } from "../schemas/subjects.ts";
+import { commandTransform, eventRepublish, feedSubjects } from "../schemas/subjects.ts";
 
 export const commands_stream = "COMMANDS";
 export const events_stream = "EVENTS";
@@ -21,6 +21,8 @@ export const blobs_bucket = "BLOBS";
 export type Declared = Partial<StreamConfig> & Pick<StreamConfig, "name" | "storage">;
 
 const day_ms = 24 * 60 * 60 * 1000;
+/** How long an integration may be away without missing anything. */
+export const feed_age_ms = 7 * day_ms;
 /** Headers of a command beside its payload: signature, reply subject, trace. */
 const command_headers_bytes_max = 16 * 1024;
 /** The shortest window the server takes: a repeat of a command must reach its actor (I1, I2). */
@@ -78,10 +80,15 @@ export function topology(partitions: number, replicas: 1 | 3): readonly Declared
     },
     {
       name: feed_stream,
-      subjects: ["feed.*.*.*.*"],
+      subjects: [...feedSubjects],
       storage: "file",
-      max_age: nanos(7 * day_ms),
+      max_age: nanos(feed_age_ms),
+      // A publisher that begins anew waits, it never skips.
+      discard: "new",
       allow_direct: true,
+      // The publisher's marks replace each other and never grow old (`feed/feed.ts`).
+      allow_rollup_hdrs: true,
+      allow_msg_ttl: true,
       // Derived from EVENTS, so it may be written behind; only a single replica can.
       ...(replicas === 1 ? { persist_mode: "async" } : {}),
     },

@@ -9,7 +9,6 @@ import type { ActorRef } from "../../schemas/ids.ts";
 import {
   all_events,
   deadFilter,
-  feedFilter,
   storedCommandFilter,
   timerFilter,
   tokenSubject,
@@ -19,13 +18,8 @@ import { openCommit } from "../log/codec.ts";
 import type { Streams } from "../connection.ts";
 import { unavailable } from "../faults.ts";
 import { dropSnapshot } from "../log/snapshots.ts";
-import {
-  commands_stream,
-  dead_stream,
-  events_stream,
-  feed_stream,
-  tokens_stream,
-} from "../topology.ts";
+import { commands_stream, dead_stream, events_stream, tokens_stream } from "../topology.ts";
+import { purgeFeed } from "../feed/feed.ts";
 import type { Vault } from "./vault.ts";
 
 /** Throws `AppError("unavailable")`: then it is to be called again. */
@@ -36,7 +30,7 @@ export async function eraseContent(streams: Streams, vault: Vault, ref: ActorRef
       purge(streams, tokens_stream, tokenSubject(ref)),
       // Letters hold what was written as it was sent, and no key covers them.
       purge(streams, dead_stream, deadFilter(ref)),
-      purge(streams, feed_stream, feedFilter(ref)),
+      purgeFeed(streams, ref),
       purge(streams, commands_stream, timerFilter(ref)),
       dropSnapshot(streams, ref),
     ]);

@@ -99,6 +99,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
       publish: commandPublisher(client.streams, secret),
       ready: async () => ({ ready: runner.caughtUp(), checks: [] }),
       models: () => [{ id: "scripted", provider: "openai-compatible" }],
+      feed: () => null,
       knowsModel: (name) => name === "scripted",
       page: new Map(),
       local: null,

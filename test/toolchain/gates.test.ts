@@ -45,6 +45,7 @@ test.for([
   ["types", "types", /TS2322/],
   ["lint", "room", /no-restricted-imports[\s\S]*gateway\/ may import only/],
   ["lint", "room", /no-restricted-imports[\s\S]*cache\/ may import only schemas/],
+  ["lint", "room", /no-restricted-imports[\s\S]*integrations\/ may import only/],
   ["lint", "library", /no-restricted-imports[\s\S]*lives in another room/],
   ["lint", "cycle", /no-cycle/],
   ["lint", "any", /no-explicit-any/],
