@@ -4,6 +4,8 @@ import { once } from "node:events";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { jetstream } from "@nats-io/jetstream";
+import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { liveOwner } from "../../cli/folder-lock.ts";
 import { newId } from "../../web/client.ts";
@@ -45,6 +47,7 @@ test("a gateway, a projector and a worker start in any order with the least righ
   const serving = startServe(folder, settings("gateway"), ["--roles", "gateway"]);
   const others: readonly [string, string][] = [
     ["projector", "projections"],
+    ["feed", "feed"],
     ["worker", "actors"],
   ];
   const parts = others.map(([user, role]) => part(settings(user), role));
@@ -63,6 +66,40 @@ test("a gateway, a projector and a worker start in any order with the least righ
   await story.until(({ frames }) => frames.some(({ type }) => type === "end"));
   client.close();
   expect(wrong).toEqual([]);
+
+  // Whoever integrates sees its own tenant's feed, through any client.
+  const integrator = await connect({
+    ...{ servers: nats.url, user: "integrator", pass: "of-integrator" },
+    inboxPrefix: "_INBOX.acme",
+  });
+  ends.push(() => integrator.close());
+  const answer = new Promise<Msg>((resolve) => {
+    integrator.subscribe("reply.acme.orders", { callback: (_error, message) => resolve(message) });
+  });
+  const made = headers();
+  made.set("Colloquy-Reply", "reply.acme.orders");
+  const command = JSON.stringify({ id: newId(), data: { text: "What is an order?" } });
+  const js = jetstream(integrator);
+  const asked = newId();
+  await js.publish(`cmd.acme.conversation.${asked}.send`, command, { headers: made });
+  expect((await answer).json()).toMatchObject({ ok: true, revision: 3 });
+  await feedConsumer(integrator);
+  const consumer = await js.consumers.get("FEED", "acme");
+  const types: string[] = [];
+  for await (const message of await consumer.consume()) {
+    expect(message.subject).toMatch(/^feed\.acme\./);
+    const { type, subject } = message.json<{ type: string; subject: string }>();
+    message.ack();
+    if (subject === `conversation/${asked}`) types.push(type);
+    if (type === "colloquy.turn.completed.v1") break;
+  }
+  expect(types).toEqual([
+    "colloquy.conversation.started.v1",
+    "colloquy.message.created.v1",
+    "colloquy.turn.started.v1",
+    "colloquy.model.called.v1",
+    "colloquy.turn.completed.v1",
+  ]);
   const anchored = await colloquy(["anchors", "make"], { folder, env: settings("worker") });
   expect(anchored).toMatchObject({ code: 0, err: "" });
   for (const one of parts) {
@@ -83,6 +120,14 @@ test("with embedded servers, too, a process runs the roles that were asked for a
   gateway.process.kill("SIGTERM");
   expect(await gateway.ended).toEqual([0, null]);
 }, 60_000);
+
+/** The one durable consumer that nats.conf lets an integrator make. */
+async function feedConsumer(nc: NatsConnection): Promise<void> {
+  const config = { durable_name: "acme", filter_subject: "feed.acme.>", ack_policy: "explicit" };
+  const request = JSON.stringify({ stream_name: "FEED", config, action: "" });
+  const subject = "$JS.API.CONSUMER.CREATE.FEED.acme.feed.acme.>";
+  expect((await nc.request(subject, request)).json()).not.toHaveProperty("error");
+}
 
 /** A process of one role. */
 function part(
