@@ -14,6 +14,8 @@ import type { Attempt } from "./ports.ts";
 export interface Asking {
   readonly id: string;
   readonly by: By;
+  /** Its gateway says that the user may act on what integrations of the tenant began. */
+  readonly manages?: boolean;
   /** The actor has as many commits as it may have. */
   readonly full: boolean;
   /** This worker holds as many commands open as it may hold. */
@@ -65,7 +67,7 @@ export interface Instance {
   decide(command: NamedCommand, asking: Asking): Promise<Answer>;
   thaw(): void;
   /** Whether somebody may know what came of an earlier command; to others it does not exist (I10). */
-  tells(by: By): boolean;
+  tells(by: By, manages?: boolean): boolean;
   /** Whether the message of a command is held open, and for which kind of turn. */
   leaseOf(command: string): "running" | "queued" | "none";
   running(): Running | null;

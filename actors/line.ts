@@ -30,6 +30,7 @@ export interface Order {
   readonly command: NamedCommand;
   readonly id: string;
   readonly by: By;
+  readonly manages: boolean;
   readonly traceparent: string | null;
   /** Whether this worker has no room for one more turn, for anybody or for this tenant. */
   readonly overloaded: () => boolean;
@@ -80,7 +81,7 @@ export class Line {
 
   /** Decides and appends. Throws `AppError("unavailable")` when nothing was decided, and `Left`. */
   async commit(order: Order): Promise<Outcome> {
-    const { command, id, by, traceparent } = order;
+    const { command, id, by, manages, traceparent } = order;
     // A timer that has fired is gone; a stale one is asked for again.
     if (isWorkerCommand(command.name)) this.#planned = false;
     let fresh = false;
@@ -89,7 +90,7 @@ export class Line {
       const loaded = await this.#load();
       const known = loaded.commits.get(id);
       if (known !== undefined) {
-        if (!loaded.instance.tells(by)) {
+        if (!loaded.instance.tells(by, manages)) {
           return { is: "refused", error: new AppError("not_found") };
         }
         const { refusal, ...at } = known;
@@ -98,7 +99,8 @@ export class Line {
       }
       const full = loaded.commits.size >= limits.commits_per_actor_max;
       const at = new Date(this.#ports.clock.now()).toISOString();
-      const asking = { id, by, full, at, overloaded: order.overloaded(), busy: order.busy() };
+      const room = { full, overloaded: order.overloaded(), busy: order.busy() };
+      const asking = { id, by, manages, at, ...room };
       const answer = await this.here(loaded.instance.decide(command, asking));
       if (!fresh && (answer.is === "refused" || answer.events.length === 0)) {
         // No append will tell us that others went on in the meantime, and a wrong refusal of a

@@ -156,6 +156,8 @@ export interface Delivery {
   readonly id: string;
   readonly command: NamedCommand;
   readonly by: By;
+  /** Its gateway says that the user may act on what integrations of the tenant began. */
+  readonly manages?: boolean;
   readonly traceparent: string | null;
   /** Where the answer goes; null when nobody asked for one. */
   readonly reply: string | null;

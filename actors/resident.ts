@@ -152,14 +152,14 @@ export class Resident {
         return undefined;
       }
       case "delivery": {
-        const { id, command, by, traceparent, partition } = item.delivery;
+        const { id, command, by, manages = false, traceparent, partition } = item.delivery;
         await this.#recovery.look(await this.#line.load());
         const overloaded = (): boolean => this.#around.overloaded(partition);
         const begins = leasingCommands.has(command.name);
         const claim = begins ? this.#around.claim(this.ref.tenant) : null;
         const busy = (): boolean => begins && claim === null;
         try {
-          const order = { command, id, by, traceparent, overloaded, busy };
+          const order = { command, id, by, manages, traceparent, overloaded, busy };
           return await this.#settle(item.delivery, await this.#line.commit(order));
         } finally {
           claim?.();
@@ -202,7 +202,8 @@ export class Resident {
   #inside(command: NamedCommand, id: string): Promise<Outcome> {
     const by = { type: "system" as const, id: this.#around.ports.workers.id };
     const no = (): boolean => false;
-    return this.#line.commit({ command, id, by, traceparent: null, overloaded: no, busy: no });
+    const order = { command, id, by, manages: false, traceparent: null };
+    return this.#line.commit({ ...order, overloaded: no, busy: no });
   }
 
   /**

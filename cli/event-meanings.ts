@@ -7,12 +7,17 @@ export const meanings: Readonly<Record<EventType, string>> = {
   "conversation.titled":
     "It has a title: from its user, or its own (`self`), taken when a turn completes and it has none.",
   "conversation.configured": "Its model or overlap policy was changed; what is absent stays.",
+  "conversation.shared":
+    "`user` may read it from now on, and as `editor` write in it; with a user it is shared with already, another role.",
+  "conversation.unshared": "`user` may not read it any more.",
   "conversation.archived":
     "It was put away and takes no message until it is restored. What ran or waited is cancelled in the same commit.",
   "conversation.restored": "It takes messages again.",
   "conversation.deleted": "It takes nothing more, and the key of its content is erased.",
   "message.added":
     "A message came under `parent` (null: a new beginning) and became the head. Its id is that of the command that brought it.",
+  "message.rated":
+    "Whoever the commit is by thinks so of the answer `message`; null takes an earlier rating back.",
   "head.moved": "Another message was chosen to be the head, which the next message follows.",
   "turn.queued":
     "An answer to `user` waits for the turn that runs; `message` is the id it will have. With a turn that waits already: another message joined it, and `user` is the one to answer.",

@@ -41,6 +41,7 @@ export const errors = {
   forbidden: row(403, "user", "The role of this user does not allow it."),
   registration_closed: row(403, "operator", "Nobody can register here; ask for an invitation."),
   origin_refused: row(403, "client", "Pages of this origin may not connect here."),
+  unshared: row(403, "user", "The conversation is not shared with this user any more."),
   bad_reply_subject: row(403, "client", "Replies go only to reply.<tenant>.…"),
   not_found: row(404, "client", "There is nothing here by this name."),
   invitation_invalid: row(404, "user", "The invitation is unknown, used, revoked or too old."),
@@ -59,6 +60,7 @@ export const errors = {
   last_owner: row(409, "user", "A workspace keeps an owner; make another one first."),
   too_many_invitations: row(409, "user", "Too many invitations are open; revoke some."),
   too_many_keys: row(409, "user", "There are as many API keys as there may be; revoke some."),
+  too_many_shares: row(409, "user", "The conversation is shared with as many users as it may be."),
   turn_running: row(409, "user", "An answer is being written, and the policy is to reject.", {
     retryable: true,
   }),

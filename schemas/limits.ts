@@ -64,6 +64,11 @@ export const limits = {
   /** Branches are kept for ever, so a conversation's size is bounded by its commits. */
   commits_per_actor_max: 20_000,
   turns_queued_per_conversation_max: 16,
+  /** Users that one conversation is shared with: the list is in every actor and gateway that has it. */
+  shares_per_conversation_max: 1_000,
+  comment_chars_max: 2_000,
+  /** Ratings are commits of whoever may only read: a tenth of what a conversation may have. */
+  ratings_per_conversation_max: 2_000,
 
   /** Events of one decision. */
   events_per_commit_max: 64,
@@ -279,6 +284,10 @@ assert(l.frame_bytes_max < l.command_bytes_max, "a client's frame fits a command
 assert(
   l.answer_chars_max * 12 < l.message_bytes_max,
   "an ending event (text, frame lengths and times, sealed in base64) fits a NATS message",
+);
+assert(
+  l.ratings_per_conversation_max * 2 < l.commits_per_actor_max,
+  "readers who rate cannot fill a conversation",
 );
 assert(
   l.sessions_per_account_max < l.events_per_commit_max,

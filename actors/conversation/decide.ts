@@ -1,7 +1,7 @@
 /**
  * What a conversation answers to a command: events, or a refusal by name. Pure, so that it can be
- * asked again after a lost append and tried on every state. Whoever is not the owner learns nothing,
- * not even that the conversation exists (I10).
+ * asked again after a lost append and tried on every state. Whom it neither belongs to nor is shared
+ * with learns nothing, not even that the conversation exists (I10).
  */
 import type {
   CommandData,
@@ -9,9 +9,10 @@ import type {
   PublicCommandName,
 } from "../../schemas/commands.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
-import type { By } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import { type Access, reaches, shareOf } from "../../schemas/sharing.ts";
 import { get } from "../table.ts";
+import { accessOf } from "./access.ts";
 import {
   already_so,
   type Conversation,
@@ -34,7 +35,9 @@ export function decide(
   if (isReport(command)) return decideReport(conversation, command, context);
   const { life, state } = conversation;
   if (life === "absent") return decideAbsent(conversation, command, context);
-  if (!mayAct(state.owner, context.by)) return refused("not_found");
+  const access = accessOf(state, context.by, context.manages);
+  if (access === null) return refused("not_found");
+  if (!reaches(access, leastFor(command))) return refused("forbidden");
   if (command.name === "idle") return idle(conversation, context);
   if (life === "deleted") {
     return command.name === "delete" ? already_so : refused("conversation_deleted");
@@ -51,6 +54,15 @@ export function decide(
       return cancel(conversation, command.data, context);
     case "update":
       return update(conversation, command.data, context);
+    case "share":
+      return share(conversation, command.data);
+    case "unshare": {
+      const { user } = command.data;
+      if (shareOf(state.shares, user) === null) return already_so;
+      return decided(event("conversation.unshared", { user }));
+    }
+    case "rate":
+      return rate(conversation, command.data, context);
     case "delete": {
       const ended = cancelAll(state, "deleted", context);
       return ended === null ? wants_progress : decided(...ended, event("conversation.deleted", {}));
@@ -70,9 +82,19 @@ const reportNames: ReadonlySet<string> = new Set<NamedReport["name"]>([
 const isReport = (command: ConversationCommand): command is NamedReport =>
   reportNames.has(command.name);
 
-/** A user acts on what is theirs; an integration acts for its whole tenant. */
-export const mayAct = (owner: string | null, by: By): boolean =>
-  by.type !== "user" || by.id === owner;
+/** What each command needs. */
+const least: Record<Exclude<ConversationCommand, NamedReport>["name"], Access> = {
+  ...{ create: "owner", delete: "owner", share: "owner", unshare: "owner", idle: "owner" },
+  ...{ send: "editor", edit: "editor", regenerate: "editor", cancel: "editor", update: "owner" },
+  rate: "viewer",
+};
+
+function leastFor(command: Exclude<ConversationCommand, NamedReport>): Access {
+  if (command.name !== "update") return least[command.name];
+  // Which branch is shown is a matter of what is written; all else it changes is the owner's.
+  const { head, ...others } = command.data;
+  return head !== undefined && Object.keys(others).length === 0 ? "editor" : least.update;
+}
 
 function decideAbsent(
   conversation: Conversation,
@@ -158,6 +180,29 @@ function idle({ life, state }: Conversation, { at }: DecisionContext): Decision 
   const idle_ms = Date.parse(at) - Date.parse(state.at);
   if (!rests || idle_ms < limits.conversation_idle_ms) return already_so;
   return decided(event("conversation.archived", {}));
+}
+
+function share({ state }: Conversation, { user, role }: Public<"share">): Decision {
+  if (user === state.owner) return refused("bad_request", "It is its owner's already.");
+  const before = shareOf(state.shares, user);
+  if (before === role) return already_so;
+  const full = Object.keys(state.shares).length >= limits.shares_per_conversation_max;
+  if (before === null && full) return refused("too_many_shares");
+  return decided(event("conversation.shared", { user, role }));
+}
+
+function rate(
+  { state }: Conversation,
+  { message, rating, comment = "" }: Public<"rate">,
+  context: DecisionContext,
+): Decision {
+  // A rating is a person's: the read model keeps one for each.
+  if (context.by.type !== "user") return refused("forbidden");
+  if (get(state.messages, message)?.role !== "assistant") return refused("message_not_found");
+  if (context.full || state.ratings >= limits.ratings_per_conversation_max) {
+    return refused("conversation_full");
+  }
+  return decided(event("message.rated", { message, rating, comment }));
 }
 
 function update(

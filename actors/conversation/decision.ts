@@ -27,6 +27,8 @@ export interface DecisionContext {
   /** The command's id. */
   readonly command: string;
   readonly by: By;
+  /** The user may act on what integrations began. */
+  readonly manages?: boolean;
   readonly ids: Ids;
   /** This worker's id: the owner of the turns that start now. */
   readonly worker: string;

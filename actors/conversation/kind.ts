@@ -26,7 +26,8 @@ import {
   type Mailboxes,
 } from "../kind.ts";
 import type { Ports } from "../ports.ts";
-import { decide, mayAct } from "./decide.ts";
+import { accessOf } from "./access.ts";
+import { decide } from "./decide.ts";
 import type { Conversation, DecisionContext, Progress } from "./decision.ts";
 import { startErase } from "../erase.ts";
 import { type Run, startRun } from "./effects.ts";
@@ -178,7 +179,7 @@ function createInstance(
     thaw() {
       current()?.thaw();
     },
-    tells: (by) => mayAct(actor.getSnapshot().context.owner, by),
+    tells: (by, manages) => accessOf(actor.getSnapshot().context, by, manages) !== null,
     leaseOf(command) {
       const { context } = actor.getSnapshot();
       if (context.deletedBy === command && !erased.has(key)) return "running";

@@ -8,6 +8,7 @@ import type { Overlap } from "../../schemas/events/fields.ts";
 import type { ConversationEventType, EventData } from "../../schemas/events.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import { no_shares, type Shares, withShare } from "../../schemas/sharing.ts";
 import type { TextRef } from "../ports.ts";
 import { empty_table, get, put, type Table } from "../table.ts";
 
@@ -44,6 +45,10 @@ export interface RunningTurn extends QueuedTurn {
 export interface ConversationState {
   readonly ref: ActorRef;
   readonly owner: string | null;
+  /** Whom it is shared with. */
+  readonly shares: Shares;
+  /** Ratings so far, those that were taken back included. */
+  readonly ratings: number;
   readonly model: string | null;
   readonly overlap: Overlap;
   readonly titled: boolean;
@@ -73,6 +78,8 @@ export type ConversationEvent = {
 export const initialState = (ref: ActorRef): ConversationState => ({
   ref,
   owner: null,
+  shares: no_shares,
+  ratings: 0,
   model: null,
   overlap: "queue",
   titled: false,
@@ -101,6 +108,14 @@ function changed(state: ConversationState, event: ConversationEvent): Conversati
       const { model = state.model, overlap = state.overlap } = event.data;
       return { ...state, model, overlap };
     }
+    case "conversation.shared": {
+      const { user, role } = event.data;
+      return { ...state, shares: withShare(state.shares, user, role) };
+    }
+    case "conversation.unshared":
+      return { ...state, shares: withShare(state.shares, event.data.user, null) };
+    case "message.rated":
+      return { ...state, ratings: state.ratings + 1 };
     case "conversation.archived":
     case "conversation.restored":
     case "model.attempted":

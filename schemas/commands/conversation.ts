@@ -2,8 +2,9 @@
 import Type, { type Static, type TObject } from "typebox";
 import { TakeoverReason } from "../events/conversation.ts";
 import { closed, Code, Overlap, Usage } from "../events/fields.ts";
-import { Uuid } from "../ids.ts";
+import { UserId, Uuid } from "../ids.ts";
 import { limits } from "../limits.ts";
+import { ShareRole } from "../sharing.ts";
 import { FrameRecord } from "../tokens.ts";
 
 const Text = Type.String({ minLength: 1, maxLength: limits.text_chars_max });
@@ -51,6 +52,18 @@ export const publicCommands = {
     { ...closed, minProperties: 1 },
   ),
   delete: Type.Object({}, closed),
+  /** Lets a user of the tenant read it, or write in it, too; again with another role. */
+  share: Type.Object({ user: UserId, role: ShareRole }, closed),
+  unshare: Type.Object({ user: UserId }, closed),
+  /** What its sender thinks of an answer; null takes an earlier rating back. */
+  rate: Type.Object(
+    {
+      message: Uuid,
+      rating: Type.Union([Type.Literal("up"), Type.Literal("down"), Type.Null()]),
+      comment: Type.Optional(Type.String({ maxLength: limits.comment_chars_max })),
+    },
+    closed,
+  ),
 } as const satisfies Record<string, TObject>;
 
 /** What an effect has published so far, as the log will keep it. */

@@ -1,6 +1,7 @@
 /** The events of a conversation: its life, its messages and its turns. */
 import Type, { type Static, type TObject } from "typebox";
 import { UserId, Uuid } from "../ids.ts";
+import { ShareRole } from "../sharing.ts";
 import { FrameRecord, no_frames } from "../tokens.ts";
 import { closed, Code, ModelName, NullableUuid, Overlap, Text, Usage } from "./fields.ts";
 
@@ -54,6 +55,9 @@ export const conversationEvents = {
     },
     closed,
   ),
+  /** With a user it is shared with already: another role. */
+  "conversation.shared": Type.Object({ user: UserId, role: ShareRole }, closed),
+  "conversation.unshared": Type.Object({ user: UserId }, closed),
   "conversation.archived": Type.Object({}, closed),
   "conversation.restored": Type.Object({}, closed),
   "conversation.deleted": Type.Object({}, closed),
@@ -63,6 +67,15 @@ export const conversationEvents = {
       parent: NullableUuid,
       role: Type.Union([Type.Literal("user"), Type.Literal("system")]),
       text: Text,
+    },
+    closed,
+  ),
+  /** What whoever did it thinks of an answer; `rating` null takes an earlier one back. */
+  "message.rated": Type.Object(
+    {
+      message: Uuid,
+      rating: Type.Union([Type.Literal("up"), Type.Literal("down"), Type.Null()]),
+      comment: Text,
     },
     closed,
   ),
@@ -154,10 +167,13 @@ export const conversationVersions = {
   "conversation.started": 1,
   "conversation.titled": 1,
   "conversation.configured": 1,
+  "conversation.shared": 1,
+  "conversation.unshared": 1,
   "conversation.archived": 1,
   "conversation.restored": 1,
   "conversation.deleted": 1,
   "message.added": 1,
+  "message.rated": 1,
   "head.moved": 1,
   "turn.queued": 1,
   "turn.started": 1,
@@ -172,6 +188,7 @@ export const conversationVersions = {
 export const conversationContent = {
   "conversation.titled": { title: "" },
   "message.added": { text: "" },
+  "message.rated": { comment: "" },
   "turn.checkpointed": { text: "", frames: no_frames },
   "turn.completed": { text: "", frames: no_frames },
   "turn.cancelled": { text: "", frames: no_frames },

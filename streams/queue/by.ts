@@ -10,10 +10,17 @@ import { check, parseJson } from "../../schemas/validate.ts";
 
 const isBy = check(By).is;
 
+/** Whose a command is, and what its gateway knows of them beside. */
+export interface Signed {
+  readonly by: By;
+  /** The user may act on what integrations of the tenant began (`conversations.manage`). */
+  readonly manages: boolean;
+}
+
 export interface BySigner {
-  sign(by: By, tenant: string, command: string): string;
+  sign(by: By, tenant: string, command: string, manages?: boolean): string;
   /** Who signed for this command; null when the signature is not ours or is for another. */
-  verify(token: string, tenant: string, command: string): By | null;
+  verify(token: string, tenant: string, command: string): Signed | null;
 }
 
 const encoded = (value: object): string => Buffer.from(JSON.stringify(value)).toString("base64url");
@@ -30,8 +37,9 @@ export function bySigner(secret: Uint8Array): BySigner {
   const key = createSecretKey(secret);
   const signature = (signed: string): Buffer => createHmac("sha256", key).update(signed).digest();
   return {
-    sign(by, tenant, command) {
-      const signed = `${header}.${encoded({ by, cmd: command, aud: tenant })}`;
+    sign(by, tenant, command, manages = false) {
+      const more = manages ? { manages } : {};
+      const signed = `${header}.${encoded({ by, cmd: command, aud: tenant, ...more })}`;
       return `${signed}.${signature(signed).toString("base64url")}`;
     },
     verify(token, tenant, command) {
@@ -42,11 +50,14 @@ export function bySigner(secret: Uint8Array): BySigner {
       if (found.length !== expected.length || !timingSafeEqual(found, expected)) return null;
       const value = parseJson(Buffer.from(claims, "base64url").toString());
       if (typeof value !== "object" || value === null) return null;
-      const { by, cmd, aud }: { by?: unknown; cmd?: unknown; aud?: unknown } = value;
-      return cmd === command && aud === tenant && isBy(by) ? by : null;
+      const { by, cmd, aud, manages }: Readonly<Record<string, unknown>> = { ...value };
+      if (cmd !== command || aud !== tenant || !isBy(by)) return null;
+      return { by, manages: manages === true };
     },
   };
 }
 
 /** Who a command without a signature is by: whoever the tenant's own NATS user is. */
-export const integrationOf = (tenant: string): By => ({ type: "integration", id: tenant });
+export const integrationOf = (tenant: string): Signed => ({
+  ...{ by: { type: "integration", id: tenant }, manages: false },
+});

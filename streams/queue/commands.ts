@@ -23,6 +23,8 @@ export interface OutgoingCommand {
   readonly id: string;
   readonly data: object;
   readonly by: By;
+  /** As `Signed` has it; false when absent. */
+  readonly manages?: boolean;
   /** Where the answer goes: `reply.<tenant>.…`; null for nowhere. */
   readonly reply: string | null;
   readonly traceparent: string | null;
@@ -43,11 +45,11 @@ const message_too_large = 10054;
 export function commandPublisher(streams: Streams, secret: Uint8Array): CommandPublisher {
   const signer = bySigner(secret);
   return {
-    async publish({ ref, name, id, data, by, reply, traceparent }) {
+    async publish({ ref, name, id, data, by, manages = false, reply, traceparent }) {
       const subject = commandSubject(ref, name);
       const payload = JSON.stringify({ id, data });
       if (Buffer.byteLength(payload) > limits.command_bytes_max) throw new AppError("too_large");
-      const signature = signer.sign(by, ref.tenant, id);
+      const signature = signer.sign(by, ref.tenant, id, manages);
       const made = headers();
       made.set(by_header, signature);
       if (reply !== null) made.set(reply_header, reply);

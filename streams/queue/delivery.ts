@@ -25,6 +25,7 @@ export interface Accepted {
   readonly id: string;
   readonly command: NamedCommand;
   readonly by: By;
+  readonly manages: boolean;
   readonly traceparent: string | null;
   readonly reply: string | null;
 }
@@ -78,17 +79,18 @@ export function readCommand(
   const command = parseCommand(name, command_data);
   if (!command.ok) return refuse("bad_request", command.problem);
   const signature = header(by_header);
-  const by =
+  const signed =
     signature === null
       ? integrationOf(ref.tenant)
       : signer.verify(signature, ref.tenant, command_id);
-  if (by === null) return refuse("unauthenticated", `${by_header} was not signed for this command`);
-  if (isWorkerCommand(name) && by.type !== "system") {
+  if (signed === null)
+    return refuse("unauthenticated", `${by_header} was not signed for this command`);
+  if (isWorkerCommand(name) && signed.by.type !== "system") {
     return refuse("forbidden", `only the system may ask for ${name}`);
   }
   const traceparent = header(trace_header);
   return {
     ok: true,
-    accepted: { ref, id: command_id, command: command.command, by, traceparent, reply },
+    accepted: { ref, id: command_id, command: command.command, ...signed, traceparent, reply },
   };
 }

@@ -27,6 +27,9 @@ const data: { [N in CommandName]: CommandData<N> } = {
   cancel: {},
   update: { title: "t" },
   delete: {},
+  share: { user: "ben", role: "viewer" },
+  unshare: { user: "ben" },
+  rate: { message: "t0-m", rating: "up" },
   checkpoint: { ...t1, first: 1, ...published },
   retry: { ...t1, call, code: "model_unavailable", detail: "" },
   complete: { ...t1, ...published, finish: "stop", call, title: null },
@@ -74,6 +77,15 @@ const table: Record<CommandName, Record<Situation, string>> = {
     waiting: `${cancelled} turn.cancelled turn.cancelled conversation.deleted`,
     ...{ archived: "conversation.deleted", deleted: "" },
   },
+  share: {
+    ...{ absent, idle: "conversation.shared", running: "conversation.shared" },
+    ...{ waiting: "conversation.shared", archived: "conversation.shared", deleted: gone },
+  },
+  unshare: { absent, idle: "", running: "", waiting: "", archived: "", deleted: gone },
+  rate: {
+    ...{ absent, idle: "message.rated", running: "message.rated", waiting: "message.rated" },
+    ...{ archived: "message.rated", deleted: gone },
+  },
   checkpoint: { ...stale, running: "turn.checkpointed", waiting: "turn.checkpointed" },
   retry: { ...stale, running: "model.attempted", waiting: "model.attempted" },
   complete: {
@@ -108,6 +120,9 @@ describe("refusals", () => {
       "cancel",
       "update",
       "delete",
+      "share",
+      "unshare",
+      "rate",
     ] as const) {
       for (const situation of ["idle", "running", "waiting", "archived", "deleted"] as const) {
         const by = { type: "user", id: "eve" } as const;

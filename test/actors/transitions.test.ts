@@ -82,6 +82,21 @@ const table: [string, ConversationEvent, Partial<Record<Situation, string>>][] =
     at("conversation.configured", { overlap: "merge" }),
     { ...active, archived: "archived" },
   ],
+  [
+    "conversation.shared",
+    at("conversation.shared", { user: "ben", role: "viewer" }),
+    { ...active, archived: "archived" },
+  ],
+  [
+    "conversation.unshared",
+    at("conversation.unshared", { user: "ben" }),
+    { ...active, archived: "archived" },
+  ],
+  [
+    "message.rated",
+    at("message.rated", { message: "t1-m", rating: "up", comment: "" }),
+    { ...active, archived: "archived" },
+  ],
   ["conversation.archived", archived, { idle: "archived" }],
   ["conversation.restored", at("conversation.restored", {}), { archived: idle }],
   ["conversation.deleted", deleted, { idle: "deleted", archived: "deleted" }],

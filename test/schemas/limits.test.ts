@@ -23,6 +23,7 @@ test.each([
   ["duplicate_window_ms", 25_000, "the duplicate window exceeds the longest retry"],
   ["frame_bytes_max", 512 * 1024, "a client's frame fits a command"],
   ["answer_chars_max", 800_000, "fits a NATS message"],
+  ["ratings_per_conversation_max", 10_000, "readers who rate"],
   ["sessions_per_account_max", 64, "a new password closes every session"],
   ["keys_per_user_max", 64, "a member's keys are revoked"],
   ["invitations_cleared_max", 64, "old invitations go"],
@@ -33,7 +34,7 @@ test.each([
 });
 
 test("every relation that limits.ts asserts is tried here", () => {
-  expect(source.match(/^assert\(/gm)).toHaveLength(12);
+  expect(source.match(/^assert\(/gm)).toHaveLength(13);
 });
 
 test("there is a wait for every attempt, and every limit is a number above zero", async () => {

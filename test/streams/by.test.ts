@@ -14,7 +14,9 @@ const header = { alg: "HS256", typ: "colloquy-by+jwt" };
 
 test("I10: a signature says who, for one command of one tenant", () => {
   const token = signer.sign(ann, "acme", command);
-  expect(signer.verify(token, "acme", command)).toEqual(ann);
+  expect(signer.verify(token, "acme", command)).toEqual({ by: ann, manages: false });
+  const managed = signer.sign(ann, "acme", command, true);
+  expect(signer.verify(managed, "acme", command)).toEqual({ by: ann, manages: true });
   expect(signer.verify(token, "zeta", command)).toBeNull();
   expect(signer.verify(token, "acme", systemIds())).toBeNull();
   expect(bySigner(new Uint8Array(32)).verify(token, "acme", command)).toBeNull();
@@ -27,7 +29,7 @@ test("it is a JWT to others, and theirs is one to us", async () => {
   expect(protectedHeader).toEqual(header);
   const theirs = new SignJWT({ by: ann, cmd: command }).setAudience("acme");
   const signed = await theirs.setProtectedHeader(header).sign(secret);
-  expect(signer.verify(signed, "acme", command)).toEqual(ann);
+  expect(signer.verify(signed, "acme", command)).toEqual({ by: ann, manages: false });
 });
 
 test("I10: forged, unsigned, otherwise signed and odd tokens are refused", async () => {
