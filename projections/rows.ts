@@ -39,10 +39,10 @@ export async function loadRows(
   sql: Sql,
 ): Promise<readonly Row[]> {
   const { table, part } = sheet;
-  const byPart = part === null ? "" : ` AND t.${part} = w.part`;
+  const byPart = part === null ? "" : ` AND t.${part} = w.part::${bare(table.columns[part] ?? "")}`;
   const rows = await sql.query(
     `SELECT ${readable(table)}
-     FROM unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[]) AS w (tenant, kind, actor, part)
+     FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[]) AS w (tenant, kind, actor, part)
      JOIN ${schema}.${table.name} t ON ${ofActors(table)}${byPart}`,
     [
       wanted.map(({ ref }) => ref.tenant),

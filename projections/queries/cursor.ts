@@ -7,7 +7,9 @@ import { AppError } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { parseJson } from "../../schemas/validate.ts";
 
-export type CursorList = "conversations" | "messages" | "events" | "audit";
+export type CursorList =
+  | ("conversations" | "messages" | "events" | "audit")
+  | ("members" | "invitations" | "keys");
 
 const cursor_chars_max = 512;
 

@@ -4,11 +4,12 @@
  */
 import { AppError } from "../../schemas/errors.ts";
 import type { AuditList, Conversation, Message, Page } from "../../schemas/http.ts";
-import { isTenant, isUuid } from "../../schemas/ids.ts";
+import { isTenant, isUuid, type Kind } from "../../schemas/ids.ts";
 import type { Database } from "../postgres.ts";
 import { type AuditPage, listAudit, parkedActors } from "./audit.ts";
 import { type ConversationPage, listConversations, oneConversation } from "./conversations.ts";
 import { type FollowPositions, watchFreshness } from "./freshness.ts";
+import { identities, type Identities } from "./identity.ts";
 import { listMessages, type MessagePage } from "./messages.ts";
 
 /** Waits until the projectors that a query reads have reached this EVENTS sequence. */
@@ -25,6 +26,8 @@ export interface Queries {
   messages(page: MessagePage & Fresh): Promise<Page<Message>>;
   /** Newest first, and the parked actors whose later entries are missing. Throws `bad_cursor`, `stale`. */
   audit(page: AuditPage & Fresh): Promise<AuditList>;
+  /** Who there is. */
+  readonly identity: Identities;
   /** Projector → EVENTS sequence that it has reached. */
   positions(): Promise<Readonly<Record<string, number>>>;
   /** Ends the following of positions. */
@@ -35,11 +38,16 @@ export interface Queries {
 export function openQueries(database: Database, follow: FollowPositions): Queries {
   const freshness = watchFreshness(database, follow);
 
-  const notParked = async (projector: string, tenant: string, id: string): Promise<void> => {
+  const notParked = async (
+    projector: string,
+    tenant: string,
+    id: string,
+    kind: Kind = "conversation",
+  ): Promise<void> => {
     const parked = await database.tenant(tenant).query(
       `SELECT 1 FROM read.parked
-       WHERE tenant = $1 AND kind = 'conversation' AND id = $2 AND projector = $3`,
-      [tenant, id, projector],
+       WHERE tenant = $1 AND kind = $2 AND id = $3 AND projector = $4`,
+      [tenant, kind, id, projector],
     );
     if (parked.length > 0) throw new AppError("stale", "The read model of it is parked.");
   };
@@ -69,6 +77,10 @@ export function openQueries(database: Database, follow: FollowPositions): Querie
       ]);
       return { ...list, parked };
     },
+    identity: identities(database, async (projector, { tenant, kind, id }, minSeq) => {
+      await freshness.reached([projector], minSeq);
+      await notParked(projector, tenant, id, kind);
+    }),
     positions: freshness.positions,
     stop: freshness.stop,
   };
