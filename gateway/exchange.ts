@@ -92,7 +92,7 @@ export class Exchange {
   }
 
   /** The body's bytes; call it before anything is awaited. Throws `too_large`. */
-  body(): Promise<Buffer> {
+  body(bytes_max: number = limits.body_bytes_max): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
@@ -106,7 +106,7 @@ export class Exchange {
       });
       this.#res.onData((chunk, isLast) => {
         bytes += chunk.byteLength;
-        if (bytes > limits.body_bytes_max) {
+        if (bytes > bytes_max) {
           cancel();
           chunks.length = 0;
           return reject(new AppError("too_large"));

@@ -47,6 +47,8 @@ interface Described<Body extends Schema> {
   readonly query?: ObjectSchema;
   /** The body is checked before `run`; an absent one counts as `{}`. */
   readonly body?: Body;
+  /** A body may be so long; without it `body_bytes_max`. */
+  readonly body_bytes_max?: number;
   /** Successful statuses, or those with bodies of their own. Null has no body. */
   readonly answers: Readonly<Record<number, Schema | null | "stream">>;
   /** With `Accept: text/event-stream` it answers 200 with a stream of events. */

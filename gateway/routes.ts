@@ -123,7 +123,9 @@ async function serve(
 ): Promise<void> {
   const reads = exchange.method === "GET" || exchange.method === "HEAD";
   // The body is asked for before anything is awaited, and awaited after it is known who sends it.
-  const incoming = reads ? Promise.resolve(Buffer.alloc(0)) : exchange.body();
+  const incoming = reads
+    ? Promise.resolve(Buffer.alloc(0))
+    : exchange.body(operation.body_bytes_max);
   incoming.catch(() => {});
   const shown = await run(exchange, service, operation, params, incoming);
   if (shown === taken) return;
