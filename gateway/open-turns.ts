@@ -5,14 +5,15 @@
 import type { Commit } from "../schemas/commit.ts";
 
 export class OpenTurns {
-  readonly #turns = new Set<string>();
+  /** Turn → the number of the event that began it; in that order. */
+  readonly #turns = new Map<string, number>();
 
-  apply({ events }: Commit): void {
-    for (const { type, data } of events) {
+  apply({ revision, events }: Commit): void {
+    for (const [index, { type, data }] of events.entries()) {
       switch (type) {
         case "turn.queued":
         case "turn.started":
-          this.#turns.add(data.turn);
+          if (!this.has(data.turn)) this.#turns.set(data.turn, revision + index);
           break;
         case "turn.completed":
         case "turn.cancelled":
@@ -28,7 +29,13 @@ export class OpenTurns {
     return this.#turns.has(turn);
   }
 
+  /** The one that runs, since it is the oldest; `revision`: the event that began it. */
+  first(): { readonly turn: string; readonly revision: number } | null {
+    for (const [turn, revision] of this.#turns) return { turn, revision };
+    return null;
+  }
+
   all(): string[] {
-    return [...this.#turns];
+    return [...this.#turns.keys()];
   }
 }
