@@ -92,7 +92,8 @@ async function readAt(call: Call, ref: ActorRef, sequence: number): Promise<Show
   return { value: row, sequence: seen };
 }
 
-async function listMessages(call: Call, id: string): Promise<Shown<Page<Message>>> {
+/** A page of messages. Throws `not_found`, `bad_cursor`. */
+export async function listMessages(call: Call, id: string): Promise<Shown<Page<Message>>> {
   const { sequence } = await readOne(call, id);
   const cursor = call.query.get("cursor");
   const value = await call.service.ports.queries.messages({
@@ -127,7 +128,7 @@ async function postOne(call: Call<Of<typeof PostMessage>>, id: string): Promise<
 }
 
 /** `cancel`, `regenerate` and `edit`; the last two name `message` in the path. */
-async function act(
+export async function act(
   call: Call<{ readonly id?: string }>,
   id: string,
   name: "cancel" | "regenerate" | "edit",

@@ -7,9 +7,10 @@ import { AppError } from "../schemas/errors.ts";
 import { Uuid } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { type Check, check, parseJson, type Schema } from "../schemas/validate.ts";
+import * as chats from "./ai-sdk/operations.ts";
+import * as audit from "./audit-api.ts";
 import { bearerOf } from "./auth/authenticate.ts";
 import { must } from "./auth/identity.ts";
-import * as audit from "./audit-api.ts";
 import type { Asked, Shown } from "./call.ts";
 import * as conversations from "./conversations-api.ts";
 import { describing } from "./description-api.ts";
@@ -28,6 +29,7 @@ export const operations: readonly Operation[] = [
   ...conversations.operations,
   ...history.operations,
   ...audit.operations,
+  ...chats.operations,
 ];
 
 interface Checks {

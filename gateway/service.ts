@@ -8,6 +8,7 @@ import { type Identity, must } from "./auth/identity.ts";
 import { judgeIssuers } from "./auth/issuers.ts";
 import { followRevocations, Revocations } from "./auth/revocations.ts";
 import { Commands, type Outcome } from "./commands.ts";
+import { CutStreams } from "./cut-streams.ts";
 import { type Lanes, openLanes } from "./lanes.ts";
 import type { OpenStream } from "./open-stream.ts";
 import type { GatewayPorts } from "./ports.ts";
@@ -30,6 +31,7 @@ export interface Service {
   readonly watches: Watches;
   /** The turns that are being streamed over HTTP. */
   readonly streams: Set<OpenStream>;
+  readonly cutStreams: CutStreams;
   /** Conversations that are being folded from the log. */
   readonly folding: Turnstile;
   stop(): void;
@@ -70,6 +72,7 @@ export function openService(ports: GatewayPorts): Service {
     sequences,
     watches,
     streams: new Set(),
+    cutStreams: new CutStreams(clock),
     folding: new Turnstile(limits.histories_folded_max, limits.histories_folded_per_tenant_max),
     stop() {
       following.stop();

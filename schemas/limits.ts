@@ -9,6 +9,10 @@ export const limits = {
   frame_bytes_max: 64 * 1024,
   /** An HTTP body other than an upload. */
   body_bytes_max: 256 * 1024,
+  /** A chat request of a front end that sends its whole history each time; only its end is read. */
+  chat_body_bytes_max: 4 * 1024 * 1024,
+  /** What a front end calls a chat, a run or a message. */
+  foreign_id_chars_max: 255,
   /** A user's message; in JSON at most 6 bytes a UTF-16 unit would exceed a frame, which refuses it first. */
   text_chars_max: 60_000,
   title_chars_max: 200,
@@ -163,6 +167,9 @@ export const limits = {
   stream_beat_ms: 15_000,
   /** How often that, and a client that does not read, is looked at: the server's own patience is 8 s and more. */
   stream_look_ms: 4_000,
+  /** So long a front end's resume is told an answer whose stream was lost, though it has ended. */
+  stream_cut_ms: 10 * 60 * 1000,
+  streams_cut_max: 10_000,
   malformed_frames_max: 20,
   malformed_frames_window_ms: 10_000,
   socket_idle_s: 60,

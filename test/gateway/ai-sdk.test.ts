@@ -1,0 +1,174 @@
+/** The Vercel AI SDK, unchanged, against the real gateway: its `Chat` and `DefaultChatTransport`. */
+import { beforeAll, describe, expect, test } from "vitest";
+import { type ChatMessage, type Talk, textOf, useChat } from "./use-chat.ts";
+import { type Running, startRunning } from "./running.ts";
+
+let running: Running;
+beforeAll(async () => {
+  running = await startRunning();
+  return () => running.stop();
+});
+
+const chats = "/api/v1/ai/chat";
+const opened = async (options: Partial<Parameters<typeof useChat>[0]> = {}): Promise<Talk> =>
+  useChat({ url: running.gateway.url, token: await running.token(), ...options });
+const texts = ({ chat }: Talk): string[] => chat.messages.map(textOf);
+/** What a page begins with. */
+async function history(id: string): Promise<ChatMessage[]> {
+  const { body } = await running.http("GET", `${chats}/${encodeURIComponent(id)}/messages`);
+  return body["items"] as ChatMessage[]; // as the SDK's, which the tests below hold
+}
+async function conversationOf({ chat }: Talk): Promise<string> {
+  return chat.messages.at(-1)?.metadata?.conversation ?? "";
+}
+
+describe("a chat of the AI SDK", () => {
+  test("sends, streams, knows what it cost, and is a conversation like any other", async () => {
+    const talk = await opened();
+    running.world.provider.script({ tokens: ["One ", "two"], gate: true });
+    const sent = talk.chat.sendMessage({ text: "Count to two" });
+    await running.world.provider.whenRequest(({ message }) => message === "Count to two");
+    running.world.provider.release(1);
+    await talk.until(({ messages }) => textOf(messages[1]) === "One ");
+    expect(talk.chat.status).toBe("streaming");
+    running.world.provider.release(1);
+    await sent;
+    expect(talk.errors).toEqual([]);
+    expect([talk.chat.status, ...texts(talk)]).toEqual(["ready", "Count to two", "One two"]);
+    const answer = talk.chat.messages[1];
+    const id = await conversationOf(talk);
+    const listed = await running.http("GET", "/api/v1/conversations");
+    expect(listed.body["items"]).toMatchObject([{ id, origin: "chat" }]);
+    const { body } = await running.http("GET", `/api/v1/conversations/${id}/messages`);
+    expect(body["items"]).toMatchObject([
+      { role: "user", text: "Count to two" },
+      { id: answer?.id, turn: answer?.metadata?.turn, usage: answer?.metadata?.usage },
+    ]);
+    expect(answer?.metadata).toMatchObject({ model: "scripted", finish: "stop" });
+    expect((await history(talk.chat.id)).map(textOf)).toEqual(["Count to two", "One two"]);
+  });
+
+  test("I2: a message that is sent twice is asked once", async () => {
+    const body = {
+      ...{ id: "twice", trigger: "submit-message" },
+      messages: [{ id: "m1", role: "user", parts: [{ type: "text", text: "once [[tokens:2]]" }] }],
+    };
+    const post = async (): Promise<string> => {
+      const answer = await fetch(`${running.gateway.url}${chats}`, {
+        ...{ method: "POST", body: JSON.stringify(body) },
+        headers: {
+          ...{ authorization: `Bearer ${await running.token()}` },
+          ...{ "content-type": "application/json" },
+        },
+      });
+      expect(answer.headers.get("x-vercel-ai-ui-message-stream")).toBe("v1");
+      return answer.text();
+    };
+    const [one, two] = await Promise.all([post(), post()]);
+    const deltas = (text: string): string =>
+      [...text.matchAll(/"delta":"([^"]*)"/g)].map(([, delta = ""]) => delta).join("");
+    expect([deltas(one), deltas(two)]).toEqual([deltas(one), deltas(one)]);
+    expect(deltas(await post())).toBe(deltas(one));
+    expect(await history("twice")).toHaveLength(2);
+  });
+
+  test("I6: a page left in mid-answer reads the whole of it after a reload, at another gateway", async () => {
+    const first = await opened({ id: "left" });
+    running.world.provider.script({ tokens: ["One ", "two ", "three"], gate: true });
+    const sent = first.chat.sendMessage({ text: "Count to three" });
+    await running.world.provider.whenRequest(({ message }) => message === "Count to three");
+    running.world.provider.release(1);
+    await first.until(({ messages }) => textOf(messages[1]) === "One ");
+    await first.chat.stop();
+    await sent;
+    const messages = await history("left");
+    expect(messages.map(textOf)).toEqual(["Count to three"]);
+    const other = await running.another();
+    const second = await opened({ id: "left", messages, url: other.url });
+    const resumed = second.chat.resumeStream();
+    await second.until((chat) => textOf(chat.messages[1]) === "One ");
+    running.world.provider.release(2);
+    await resumed;
+    expect(texts(second)).toEqual(["Count to three", "One two three"]);
+    // The page that was left has a part of it; it is made whole, not longer.
+    expect(texts(first)).toEqual(["Count to three", "One "]);
+    expect((await history("left")).map(textOf)).toEqual(["Count to three", "One two three"]);
+    await second.chat.resumeStream();
+    expect([second.chat.status, ...second.errors]).toEqual(["ready"]);
+  });
+
+  test("a page that looked just before the end is told the answer that it lacks", async () => {
+    const talk = await opened({ id: "late" });
+    await talk.chat.sendMessage({ text: "late [[tokens:3]]" });
+    const [user, answer] = talk.chat.messages;
+    const get = (last: string) =>
+      running.http("GET", `${chats}/late/stream?last=${last}`).then(
+        ({ status }) => status,
+        // A stream is no JSON.
+        () => 200,
+      );
+    const [stored] = await history("late");
+    expect(await get(answer?.id ?? "")).toBe(204);
+    expect(await get(stored?.id ?? "")).toBe(200);
+    expect(textOf(user)).toBe("late [[tokens:3]]");
+  });
+
+  test("stop only detaches; cancel ends the answer for everybody", async () => {
+    const talk = await opened({ id: "stopped" });
+    running.world.provider.script({ tokens: ["One ", "two"], gate: true });
+    void talk.chat.sendMessage({ text: "Go on" });
+    await running.world.provider.whenRequest(({ message }) => message === "Go on");
+    running.world.provider.release(1);
+    await talk.until(({ messages }) => textOf(messages[1]) === "One ");
+    await talk.chat.stop();
+    const resumed = talk.chat.resumeStream();
+    await talk.until(({ status }) => status === "streaming");
+    const cancelled = await running.http("POST", `${chats}/stopped/cancel`, { body: {} });
+    expect(cancelled.status).toBe(202);
+    await resumed;
+    expect([talk.chat.status, ...talk.errors]).toEqual(["ready"]);
+    expect(talk.chat.messages[1]?.metadata).toMatchObject({ finish: "cancelled" });
+    expect(texts(talk)).toEqual(["Go on", "One "]);
+  });
+
+  test("another answer, an edit, and then words behind them stay on the branch that is seen", async () => {
+    const talk = await opened({ id: "branches" });
+    const script = (...answers: string[]): void =>
+      running.world.provider.script(...answers.map((text) => ({ tokens: [text] })));
+    script("A1", "A2", "B1", "B2", "C1", "D1");
+    await talk.chat.sendMessage({ text: "a" });
+    await talk.chat.regenerate();
+    expect(texts(talk)).toEqual(["a", "A2"]);
+    const user = talk.chat.messages[0]?.id ?? "";
+    await talk.chat.sendMessage({ text: "b", messageId: user });
+    expect(texts(talk)).toEqual(["b", "B1"]);
+    await talk.chat.regenerate({ messageId: user });
+    expect(texts(talk)).toEqual(["b", "B2"]);
+    await talk.chat.sendMessage({ text: "c" });
+    expect(texts(talk)).toEqual(["b", "B2", "c", "C1"]);
+    expect(talk.errors).toEqual([]);
+    const messages = await history("branches");
+    expect(messages.map(textOf)).toEqual(["b", "B2", "c", "C1"]);
+    // A page that begins with that history edits its first message, too.
+    const reloaded = await opened({ id: "branches", messages });
+    await reloaded.chat.sendMessage({ text: "d", messageId: messages[0]?.id ?? "" });
+    expect(texts(reloaded)).toEqual(["d", "D1"]);
+    expect((await history("branches")).map(textOf)).toEqual(["d", "D1"]);
+    const asked = running.world.provider.requests.slice(-2);
+    expect(asked.map(({ body }) => body.messages.map(({ content }) => content))).toEqual([
+      ["b", "B2", "c"],
+      ["d"],
+    ]);
+  });
+
+  test("a failed answer says its code, and may be asked for again", async () => {
+    const talk = await opened({ id: "failed" });
+    running.world.provider.script({ fault: 400 }, { tokens: ["better"] });
+    await talk.chat.sendMessage({ text: "fail" });
+    expect(talk.chat.status).toBe("error");
+    expect(talk.errors).toEqual([expect.stringMatching(/^model_refused: /)]);
+    expect(talk.chat.messages.at(-1)?.metadata?.error).toMatchObject({ code: "model_refused" });
+    await talk.chat.regenerate();
+    expect([talk.chat.status, ...texts(talk)]).toEqual(["ready", "fail", "better"]);
+  });
+});
