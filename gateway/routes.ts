@@ -7,6 +7,7 @@ import { AppError } from "../schemas/errors.ts";
 import { Uuid } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { type Check, check, parseJson, type Schema } from "../schemas/validate.ts";
+import * as runs from "./ag-ui/operations.ts";
 import * as chats from "./ai-sdk/operations.ts";
 import * as audit from "./audit-api.ts";
 import { bearerOf } from "./auth/authenticate.ts";
@@ -30,6 +31,7 @@ export const operations: readonly Operation[] = [
   ...history.operations,
   ...audit.operations,
   ...chats.operations,
+  ...runs.operations,
 ];
 
 interface Checks {

@@ -1,0 +1,29 @@
+/** Runs of AG-UI, as operations of the HTTP API. */
+import { RunAgentInput } from "../../schemas/ag-ui.ts";
+import { limits } from "../../schemas/limits.ts";
+import { type Operation, operation, taken } from "../operation.ts";
+import { postRun } from "./run-api.ts";
+
+export const operations: readonly Operation[] = [
+  operation({
+    id: "runAgent",
+    method: "POST",
+    path: "/api/v1/ag-ui",
+    summary: "Answers the last message of a thread, as events of the AG-UI protocol.",
+    tag: "agents",
+    access: "conversations.write",
+    limit: "command",
+    body: RunAgentInput,
+    body_bytes_max: limits.chat_body_bytes_max,
+    answers: { 200: "stream" },
+    refuses: [
+      ...(["model_not_found", "id_taken", "turn_running", "queue_full"] as const),
+      ...(["conversation_archived", "conversation_deleted", "conversation_full"] as const),
+      ...(["text_too_long", "overloaded", "tenant_busy"] as const),
+    ],
+    async run(call, exchange) {
+      await postRun(call, exchange);
+      return taken;
+    },
+  }),
+];
