@@ -64,4 +64,12 @@ export const meanings: Readonly<Record<EventType, string>> = {
   "invitation.accepted": "It was used, in the commit that adds the member, and cannot be again.",
   "key.created": "`user` has an API key: it may do what its scopes and the role of its user allow.",
   "key.revoked": "The key is accepted no more.",
+  "webhook.created":
+    "The tenant's events of these types are posted to `url`, signed with `secret` (docs/INTEGRATIONS.md).",
+  "webhook.changed":
+    "It goes elsewhere, is told other types, signs anew, or was switched on or off.",
+  "webhook.disabled": "It had failed for days and was switched off.",
+  "webhook.removed": "It is gone.",
+  "webhook.tested": "Somebody asked for an event that only this webhook is told.",
+  "webhook.replayed": "It is told again what the feed keeps since `from`.",
 };

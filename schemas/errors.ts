@@ -59,6 +59,7 @@ export const errors = {
   already_member: row(409, "user", "This user is a member already."),
   last_owner: row(409, "user", "A workspace keeps an owner; make another one first."),
   too_many_invitations: row(409, "user", "Too many invitations are open; revoke some."),
+  too_many_webhooks: row(409, "user", "The workspace has as many webhooks as it may."),
   too_many_keys: row(409, "user", "There are as many API keys as there may be; revoke some."),
   too_many_shares: row(409, "user", "The conversation is shared with as many users as it may be."),
   turn_running: row(409, "user", "An answer is being written, and the policy is to reject.", {

@@ -12,6 +12,7 @@ import type { Commit } from "./commit.ts";
 import type { DomainEvent, EventData, EventType } from "./events.ts";
 import { Code, Usage } from "./events/fields.ts";
 import { type ActorRef, IsoTime, Tenant, UserId, Uuid } from "./ids.ts";
+import { Role } from "./permissions.ts";
 import { feedSubject } from "./subjects.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -44,6 +45,10 @@ const row =
     // The row stands under its own type, so only such an event comes; the union cannot say so.
     of: ({ data }, ref) => of(data as EventData<T>, ref) as Readonly<Record<string, unknown>>,
   });
+
+/** What is told of a webhook: where it goes and its secret are nobody's business. */
+const ofWebhook = Type.Object({ webhook: Uuid }, closed);
+const webhookOf = ({ webhook }: { readonly webhook: string }) => ({ webhook });
 
 const just = (_data: unknown, { id }: ActorRef) => ({ conversation: id });
 
@@ -197,6 +202,36 @@ export const publicEvents: Readonly<Partial<Record<EventType, PublicEvent>>> = {
       closed,
     ),
     ({ root, chains, commits, from, sequence }) => ({ root, chains, commits, from, to: sequence }),
+  ),
+  "member.added": row("member.added")(
+    "member.added",
+    "Somebody belongs to the tenant.",
+    Type.Object({ user: UserId, role: Role }, closed),
+    ({ user, role }) => ({ user, role }),
+  ),
+  "member.changed": row("member.changed")(
+    "member.changed",
+    "A member has another role.",
+    Type.Object({ user: UserId, role: Role }, closed),
+    ({ user, role }) => ({ user, role }),
+  ),
+  "member.removed": row("member.removed")(
+    "member.removed",
+    "Somebody belongs to the tenant no longer.",
+    Type.Object({ user: UserId }, closed),
+    ({ user }) => ({ user }),
+  ),
+  "webhook.tested": row("webhook.tested")(
+    "webhook.tested",
+    "Somebody tries a webhook; no other webhook is told.",
+    ofWebhook,
+    webhookOf,
+  ),
+  "webhook.disabled": row("webhook.disabled")(
+    "webhook.disabled",
+    "A webhook had failed for days and was switched off.",
+    ofWebhook,
+    webhookOf,
   ),
 };
 

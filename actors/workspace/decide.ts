@@ -14,6 +14,7 @@ import { createKey, revokeKey } from "./keys.ts";
 import { changeMember, configure, joinBy, openBy, removeMember } from "./members.ts";
 import { invite, revokeInvitation } from "./invitations.ts";
 import type { WorkspaceState } from "./state.ts";
+import { createWebhook, disableWebhook, ofWebhook } from "./webhooks.ts";
 
 export function decide(
   state: WorkspaceState,
@@ -28,6 +29,8 @@ export function decide(
       return by.type === "system"
         ? decided(event("log.exported", command.data))
         : refused("not_found");
+    case "disable-webhook":
+      return by.type === "system" ? disableWebhook(state, command.data) : refused("not_found");
     case "open":
       return openBy(state, by, command.data);
     case "join":
@@ -51,6 +54,13 @@ export function decide(
       return createKey(state, caller, command.data);
     case "revoke-key":
       return revokeKey(state, caller, command.data);
+    case "create-webhook":
+      return createWebhook(state, caller, command.data);
+    case "change-webhook":
+    case "remove-webhook":
+    case "test-webhook":
+    case "replay-webhook":
+      return ofWebhook(state, caller, command);
   }
 }
 

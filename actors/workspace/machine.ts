@@ -23,6 +23,9 @@ const nobody: ActorRef = {
   id: "00000000-0000-0000-0000-000000000000",
 };
 
+type OfWebhook = Extract<WorkspaceEvent, { readonly data: { readonly webhook: string } }>;
+const isOfWebhook = (event: WorkspaceEvent): event is OfWebhook => "webhook" in event.data;
+
 export const workspaceMachine = setup({
   types: {
     // XState takes the types of a machine from values that are never read.
@@ -65,6 +68,12 @@ export const workspaceMachine = setup({
       event.type === "key.created" && get(keys, event.data.key) === undefined,
     isKey: ({ context: { keys }, event }) =>
       event.type === "key.revoked" && get(keys, event.data.key) !== undefined,
+    isNewWebhook: ({ context: { webhooks }, event }) =>
+      event.type === "webhook.created" && get(webhooks, event.data.webhook) === undefined,
+    isWebhook: ({ context: { webhooks }, event }) =>
+      isOfWebhook(event) && get(webhooks, event.data.webhook) !== undefined,
+    isEnabledWebhook: ({ context: { webhooks }, event }) =>
+      event.type === "webhook.disabled" && get(webhooks, event.data.webhook) === true,
   },
 }).createMachine({
   id: "workspace",
@@ -80,6 +89,7 @@ export const workspaceMachine = setup({
         "workspace.configured": { target: "active", actions: "evolve" },
         "invitation.created": { guard: "isNewInvitation", target: "active", actions: "evolve" },
         "key.created": { guard: "isNewKey", target: "active", actions: "evolve" },
+        "webhook.created": { guard: "isNewWebhook", target: "active", actions: "evolve" },
       },
     },
     active: {
@@ -96,6 +106,12 @@ export const workspaceMachine = setup({
         "invitation.accepted": { guard: "isOpenInvitation", actions: "evolve" },
         "key.created": { guard: "isNewKey", actions: "evolve" },
         "key.revoked": { guard: "isKey", actions: "evolve" },
+        "webhook.created": { guard: "isNewWebhook", actions: "evolve" },
+        "webhook.changed": { guard: "isWebhook", actions: "evolve" },
+        "webhook.disabled": { guard: "isEnabledWebhook", actions: "evolve" },
+        "webhook.removed": { guard: "isWebhook", actions: "evolve" },
+        "webhook.tested": { guard: "isWebhook", actions: "evolve" },
+        "webhook.replayed": { guard: "isWebhook", actions: "evolve" },
       },
     },
   },

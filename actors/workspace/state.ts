@@ -37,6 +37,8 @@ export interface WorkspaceState {
   readonly owners: number;
   readonly invitations: Table<Invitation>;
   readonly keys: Table<Key>;
+  /** Whether each webhook is enabled. */
+  readonly webhooks: Table<boolean>;
 }
 
 export type WorkspaceEvent = {
@@ -45,7 +47,7 @@ export type WorkspaceEvent = {
 
 export const initialState = (ref: ActorRef): WorkspaceState => ({
   ...{ ref, root: zero_hash, sequence: 0, opened: false, owners: 0 },
-  ...{ members: empty_table, invitations: empty_table, keys: empty_table },
+  ...{ members: empty_table, invitations: empty_table, keys: empty_table, webhooks: empty_table },
 });
 
 /** The state after an event that the machine has allowed. */
@@ -76,6 +78,20 @@ export function evolve(state: WorkspaceState, event: WorkspaceEvent): WorkspaceS
     }
     case "key.revoked":
       return { ...state, keys: without(state.keys, event.data.key) };
+    case "webhook.created":
+      return { ...state, webhooks: put(state.webhooks, event.data.webhook, true) };
+    case "webhook.changed": {
+      const { webhook, enabled } = event.data;
+      return enabled === null
+        ? state
+        : { ...state, webhooks: put(state.webhooks, webhook, enabled) };
+    }
+    case "webhook.disabled":
+      return { ...state, webhooks: put(state.webhooks, event.data.webhook, false) };
+    case "webhook.removed":
+      return { ...state, webhooks: without(state.webhooks, event.data.webhook) };
+    case "webhook.tested":
+    case "webhook.replayed":
     case "log.exported":
     case "workspace.configured":
       return state;

@@ -9,6 +9,7 @@ import { workspaceEvents } from "../events/workspace.ts";
 import { IsoTime, UserId, Uuid } from "../ids.ts";
 import { limits } from "../limits.ts";
 import { Role, Scopes } from "../permissions.ts";
+import { webhookCommands, webhookDuties } from "./webhook.ts";
 
 const Name = Type.String({ minLength: 1, maxLength: limits.name_chars_max });
 
@@ -49,6 +50,7 @@ export const workspaceCommands = {
     closed,
   ),
   "revoke-key": Type.Object({ key: Uuid }, closed),
+  ...webhookCommands,
 } as const satisfies Record<string, TObject>;
 
 export const workspaceDuties = {
@@ -56,4 +58,5 @@ export const workspaceDuties = {
   anchor: Type.Omit(workspaceEvents["chain.anchored"], ["previous"], closed),
   /** An operator took a copy of the tenant's events away. */
   "record-export": workspaceEvents["log.exported"],
+  ...webhookDuties,
 } as const satisfies Record<string, TObject>;

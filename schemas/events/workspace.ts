@@ -1,11 +1,13 @@
 /**
  * The events of a workspace, one per tenant: who belongs to it and with which role, its invitations
- * and API keys, and the anchors of the tenant's history. Of a secret it has the hash alone.
+ * and API keys, its webhooks, and the anchors of the tenant's history. Of a secret it has the hash
+ * alone, but for those that we sign with (`webhook.ts`).
  */
 import Type, { type TObject } from "typebox";
 import { IsoTime, UserId, Uuid } from "../ids.ts";
 import { Role, Scopes } from "../permissions.ts";
 import { closed, NullableUuid, Sha256, Text } from "./fields.ts";
+import { webhookContent, webhookEvents, webhookVersions } from "./webhook.ts";
 
 const Sequence = Type.Integer({ minimum: 1, description: "A sequence of EVENTS." });
 
@@ -72,6 +74,7 @@ export const workspaceEvents = {
     closed,
   ),
   "key.revoked": Type.Object({ key: Uuid }, closed),
+  ...webhookEvents,
 } as const satisfies Record<string, TObject>;
 
 type WorkspaceEventType = keyof typeof workspaceEvents;
@@ -89,6 +92,7 @@ export const workspaceVersions = {
   "invitation.accepted": 1,
   "key.created": 1,
   "key.revoked": 1,
+  ...webhookVersions,
 } as const satisfies Record<WorkspaceEventType, number>;
 
 export const workspaceContent = {
@@ -96,4 +100,5 @@ export const workspaceContent = {
   "workspace.configured": { name: "" },
   "invitation.created": { email: null },
   "key.created": { name: "" },
+  ...webhookContent,
 } as const satisfies Partial<Record<WorkspaceEventType, object>>;

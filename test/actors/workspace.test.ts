@@ -45,6 +45,11 @@ const keyed = (key: string, user: string): DomainEvent =>
     ...{ key, user, name: "k", secret: root(4), scopes: ["read"], expires: null },
   });
 
+const hooked = (webhook: string): DomainEvent =>
+  event("webhook.created", { webhook, url: "https://a.example", types: ["*"], secret: "s" });
+const rehooked = (webhook: string, enabled: boolean | null): DomainEvent =>
+  event("webhook.changed", { webhook, url: null, types: null, secret: null, enabled });
+
 /** How each state is reached: how far the log is anchored there, and who is in it. */
 const situations = {
   absent: [],
@@ -54,7 +59,7 @@ const situations = {
   owned: [opened, added(ann, "owner")],
   peopled: [
     ...[opened, added(ann, "owner"), added(bob, "owner"), added(cy, "member")],
-    ...[invited("i1"), keyed("k1", cy), keyed("k2", ann)],
+    ...[invited("i1"), keyed("k1", cy), keyed("k2", ann), hooked("w1")],
   ],
 } satisfies Record<string, DomainEvent[]>;
 type Situation = keyof typeof situations;
@@ -93,6 +98,15 @@ const table: [string, DomainEvent, readonly Situation[]][] = [
   ["key.created", keyed("k3", ann), anywhere],
   ["key.created, one that is good", keyed("k1", ann), anywhere.slice(0, -1)],
   ["key.revoked", event("key.revoked", { key: "k1" }), ["peopled"]],
+  ["webhook.created", hooked("w2"), anywhere],
+  ["webhook.created, one that is there", hooked("w1"), anywhere.slice(0, -1)],
+  ["webhook.changed", rehooked("w1", false), ["peopled"]],
+  ["webhook.changed, unknown", rehooked("w2", null), []],
+  ["webhook.disabled", event("webhook.disabled", { webhook: "w1" }), ["peopled"]],
+  ["webhook.disabled, unknown", event("webhook.disabled", { webhook: "w2" }), []],
+  ["webhook.tested", event("webhook.tested", { webhook: "w1" }), ["peopled"]],
+  ["webhook.replayed", event("webhook.replayed", { webhook: "w1", from: later }), ["peopled"]],
+  ["webhook.removed", event("webhook.removed", { webhook: "w1" }), ["peopled"]],
   ["key.revoked, unknown", event("key.revoked", { key: "k3" }), []],
 ];
 
