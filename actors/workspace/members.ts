@@ -22,7 +22,7 @@ export function openBy(state: WorkspaceState, by: By, { name }: CommandData<"ope
 }
 
 export function joinBy(
-  { members, invitations }: WorkspaceState,
+  { members, invitations, opened, owners }: WorkspaceState,
   by: By,
   { invitation, token }: CommandData<"join">,
   at: string,
@@ -34,7 +34,9 @@ export function joinBy(
   const good =
     found?.token === token &&
     !isOver(found.expires, at) &&
-    (found.user === null || found.user === user);
+    (found.user === null || found.user === user) &&
+    // Everybody has left: who comes back first must be able to let others in.
+    (!opened || owners > 0 || found.role === "owner");
   if (!good) return refused("invitation_invalid");
   if (members.size >= limits.members_per_workspace_max) return refused("workspace_full");
   return decided(

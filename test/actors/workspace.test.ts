@@ -2,9 +2,11 @@
  * A workspace: the complete table of its transitions, what it answers to every command in every
  * state, and that folding it is one function, by snapshot or from the first commit.
  */
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createActor, transition } from "xstate";
 import { ForbiddenEvent } from "../../actors/kind.ts";
+import { entriesOf, get } from "../../actors/table.ts";
 import { decide } from "../../actors/workspace/decide.ts";
 import { workspaceKind } from "../../actors/workspace/kind.ts";
 import { workspaceMachine } from "../../actors/workspace/machine.ts";
@@ -13,7 +15,7 @@ import type { CommandData, WorkspaceCommand } from "../../schemas/commands.ts";
 import { type Commit, zero_hash } from "../../schemas/commit.ts";
 import { type DomainEvent, event, eventTypesOf } from "../../schemas/events.ts";
 import { type By, workspaceRef } from "../../schemas/ids.ts";
-import type { Role } from "../../schemas/permissions.ts";
+import { type Role, roles } from "../../schemas/permissions.ts";
 
 const ref = workspaceRef("acme");
 const system: By = { type: "system", id: "w" };
@@ -238,4 +240,79 @@ describe("the instance", () => {
     expect(() => instance.fold(commit(1, foreign))).toThrow(ForbiddenEvent);
     instance.fold(commit(1, first));
   });
+});
+
+/** The id of one of a few accounts. */
+const accountLike = (at: number): string => `5d41402a-bc4b-8a76-b971-9d911017c59${at}`;
+
+test("I3: I11: whatever members ask, what was decided may follow, and an owner stays", () => {
+  const people = ["ann", "bob", "cy", "dee"].map((_, at) => accountLike(at));
+  const step = fc.record({
+    what: fc.constantFrom(
+      ...(["open", "invite", "join", "join", "change", "change", "remove", "revoke"] as const),
+      ...(["key", "drop"] as const),
+    ),
+    ...{ by: fc.nat(3), whom: fc.nat(3), role: fc.constantFrom(...roles), at: fc.nat(9) },
+  });
+  const seen = new Set<string>();
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 80, size: "max" }), (steps) => {
+      let snapshot = reached([]);
+      let made = 0;
+      const invitations: string[] = [];
+      const keys: string[] = [];
+      for (const { what, by: who, whom, role, at } of steps) {
+        const [caller = "", user = ""] = [people[who], people[whom]];
+        const fresh = `n${++made}`;
+        const pick = (list: readonly string[]): string => list[at % list.length] ?? "none";
+        const invite = { token: root(3), email: null, user: null, expires: later };
+        const key = { name: "k", secret: root(4), scopes: ["read" as const], expires: null };
+        const commands: Record<typeof what, () => WorkspaceCommand> = {
+          open: () => ({ name: "open", data: { name: "x" } }),
+          invite: () => ({ name: "invite", data: { ...invite, invitation: fresh, role } }),
+          join: () => ({ name: "join", data: { invitation: pick(invitations), token: root(3) } }),
+          change: () => ({ name: "change-member", data: { user, role } }),
+          remove: () => ({ name: "remove-member", data: { user } }),
+          revoke: () => ({ name: "revoke-invitation", data: { invitation: pick(invitations) } }),
+          key: () => ({ name: "create-key", data: { ...key, key: fresh } }),
+          drop: () => ({ name: "revoke-key", data: { key: pick(keys) } }),
+        };
+        const before = snapshot.context;
+        const had = get(before.members, caller);
+        const asking = {
+          by: { type: "user", id: caller } as const,
+          at: "2026-11-21T12:00:00.000Z",
+        };
+        const answer = decide(before, commands[what](), asking);
+        if (answer.is === "refused") {
+          seen.add(answer.code);
+          continue;
+        }
+        for (const one of answer.events) {
+          seen.add(one.type);
+          // Throws at the first event that may not follow.
+          expect(snapshot.can(input(one)), one.type).toBe(true);
+          [snapshot] = transition(workspaceMachine, snapshot, input(one));
+          if (one.type === "invitation.created") invitations.push(one.data.invitation);
+          if (one.type === "key.created") keys.push(one.data.key);
+          const makesOwner =
+            (one.type === "member.changed" && one.data.role === "owner") ||
+            (one.type === "invitation.created" && one.data.role === "owner");
+          if (makesOwner) expect(had).toBe("owner");
+        }
+        const { members, owners, opened } = snapshot.context;
+        const held = [...entriesOf(members)];
+        expect(held).toHaveLength(members.size);
+        expect(held.filter(([, one]) => one === "owner")).toHaveLength(owners);
+        if (opened && members.size > 0) expect(owners).toBeGreaterThan(0);
+        for (const [, { user: of }] of entriesOf(snapshot.context.keys)) {
+          expect(get(members, of), "a key without its member").toBeDefined();
+        }
+      }
+    }),
+    { numRuns: 250 },
+  );
+  for (const one of ["last_owner", "already_member", "workspace_taken", "member.removed"]) {
+    expect(seen, one).toContain(one);
+  }
 });

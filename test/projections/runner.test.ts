@@ -58,6 +58,8 @@ describe("the runner", () => {
       turns: 0,
       model_calls: 0,
       audit: 0,
+      accounts: 0,
+      workspaces: 0,
     });
     await runner.stop();
     const rows = await dump(database);
