@@ -46,6 +46,16 @@ export interface OpenAiProvider {
   close(): Promise<void>;
 }
 
+/** How to choose words, in the wire's names; JSON leaves out what is undefined. */
+function samplingOf({ sampling }: ModelRequest): Readonly<Record<string, number | undefined>> {
+  if (sampling === undefined || sampling === null) return {};
+  const { temperature, topP, maxTokens, presencePenalty, frequencyPenalty, seed } = sampling;
+  return {
+    ...{ temperature, seed, top_p: topP, max_tokens: maxTokens },
+    ...{ presence_penalty: presencePenalty, frequency_penalty: frequencyPenalty },
+  };
+}
+
 /** The start of a body as text; the rest is dropped with its connection. */
 async function readText(body: Dispatcher.ResponseData["body"], bytes_max: number): Promise<string> {
   const parts: Buffer[] = [];
@@ -92,7 +102,11 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
       path: path("chat/completions"),
       method: "POST",
       headers: { ...headers, "content-type": "application/json", accept: "text/event-stream" },
-      body: JSON.stringify({ model: request.model, messages, ...options }),
+      body: JSON.stringify({
+        ...{ model: request.model, messages },
+        ...samplingOf(request),
+        ...options,
+      }),
       signal,
     });
   }

@@ -73,7 +73,12 @@ export const takesCommand = (kind: Kind, name: string): name is TravellingName =
   taken[kind].has(name);
 
 /** The commands whose message is the lease of the turn they begin. */
-export const leasingCommands: ReadonlySet<string> = new Set(["send", "edit", "regenerate"]);
+export const leasingCommands: ReadonlySet<string> = new Set([
+  "send",
+  "converse",
+  "edit",
+  "regenerate",
+]);
 
 /** The payload of a command's message. */
 export const CommandMessage = Type.Object(

@@ -107,7 +107,7 @@ export const publicEvents: Readonly<Partial<Record<EventType, PublicEvent>>> = {
         ...conversation,
         message: Uuid,
         parent: nullable(Uuid),
-        role: Type.Union([Type.Literal("user"), Type.Literal("system")]),
+        role: Type.Union([Type.Literal("user"), Type.Literal("system"), Type.Literal("assistant")]),
         text: Text,
       },
       closed,

@@ -65,6 +65,8 @@ export const limits = {
   /** Path of messages given to a model: the newest that fit. */
   context_messages_max: 200,
   context_chars_max: 400_000,
+  /** Messages that one request of the OpenAI wire format brings: as many as a model is given. */
+  request_messages_max: 200,
   /** Branches are kept for ever, so a conversation's size is bounded by its commits. */
   commits_per_actor_max: 20_000,
   turns_queued_per_conversation_max: 16,
@@ -75,7 +77,7 @@ export const limits = {
   ratings_per_conversation_max: 2_000,
 
   /** Events of one decision. */
-  events_per_commit_max: 64,
+  events_per_commit_max: 256,
 
   /** Accounts. An address as RFC 5321 §4.5.3.1.3 bounds it; names and a device's name for people. */
   email_chars_max: 254,
@@ -317,6 +319,10 @@ assert(
 assert(
   l.ratings_per_conversation_max * 2 < l.commits_per_actor_max,
   "readers who rate cannot fill a conversation",
+);
+assert(
+  l.request_messages_max + 2 < l.events_per_commit_max,
+  "a request's messages, its conversation and its turn are one commit",
 );
 assert(
   l.sessions_per_account_max < l.events_per_commit_max,

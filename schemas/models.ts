@@ -3,6 +3,8 @@
  * A provider is one function from a request to an async iterable of deltas.
  */
 
+import type { Sampling } from "./sampling.ts";
+
 /** One message of the path that a model reads, oldest first. */
 export interface ModelMessage {
   readonly role: "system" | "user" | "assistant";
@@ -17,6 +19,8 @@ export interface ModelRoute {
 
 export interface ModelRequest extends ModelRoute {
   readonly messages: readonly ModelMessage[];
+  /** What is absent is as the model does by itself. */
+  readonly sampling?: Sampling | null;
 }
 
 export interface ModelUsage {

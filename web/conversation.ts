@@ -120,7 +120,8 @@ function foldEvent(view: View, { revision, at, event }: EventFrame): View {
     case "head.moved":
       return news ? { ...view, head: text("message") } : view;
     case "message.added": {
-      const role = event["role"] === "system" ? "system" : "user";
+      const said = event["role"];
+      const role = said === "system" || said === "assistant" ? said : "user";
       const parent = text("parent") || null;
       const id = text("message");
       const known = { id, role, text: text("text"), parent, turn: null, model: null } as const;

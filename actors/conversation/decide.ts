@@ -45,6 +45,8 @@ export function decide(
   switch (command.name) {
     case "create":
       return already_so;
+    case "converse":
+      return refused("id_taken");
     case "send":
     case "edit":
     case "regenerate":
@@ -84,7 +86,14 @@ const isReport = (command: ConversationCommand): command is NamedReport =>
 
 /** What each command needs. */
 const least: Record<Exclude<ConversationCommand, NamedReport>["name"], Access> = {
-  ...{ create: "owner", delete: "owner", share: "owner", unshare: "owner", idle: "owner" },
+  ...{
+    create: "owner",
+    converse: "owner",
+    delete: "owner",
+    share: "owner",
+    unshare: "owner",
+    idle: "owner",
+  },
   ...{ send: "editor", edit: "editor", regenerate: "editor", cancel: "editor", update: "owner" },
   rate: "viewer",
 };
@@ -101,6 +110,7 @@ function decideAbsent(
   command: Exclude<ConversationCommand, NamedReport>,
   context: DecisionContext,
 ): Decision {
+  if (command.name === "converse") return converse(conversation, command.data, context);
   if (command.name !== "create" && command.name !== "send") return refused("not_found");
   const { model = null, overlap = "queue" } = command.data;
   if (model !== null && context.route(model) === null) return refused("model_not_found");
@@ -113,6 +123,31 @@ function decideAbsent(
   }
   const sent = speak(conversation, command, context);
   return sent.is === "events" ? decided(started, ...sent.events) : sent;
+}
+
+/** A program's request, whole: what was said, by whom as it says, and the turn that answers. */
+function converse(
+  conversation: Conversation,
+  { messages, model, sampling = {} }: Public<"converse">,
+  context: DecisionContext,
+): Decision {
+  const owner = context.by.type === "user" ? context.by.id : null;
+  const start = { origin: "api", owner, model: model ?? null, overlap: "queue" } as const;
+  const added: DomainEvent[] = [];
+  let parent: string | null = null;
+  for (const [index, { role, text }] of messages.entries()) {
+    const message: string = index === messages.length - 1 ? context.command : context.ids();
+    added.push(event("message.added", { message, parent, role, text }));
+    parent = message;
+  }
+  const wish = { model, overlap: undefined, added: null, joining: null };
+  const asked = ask(conversation, { ...wish, user: context.command }, context);
+  if (asked.is !== "events") return asked;
+  return decided(
+    event("conversation.started", { ...start, request: sampling }),
+    ...added,
+    ...asked.events,
+  );
 }
 
 const titled = (title: string): DomainEvent =>

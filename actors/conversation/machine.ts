@@ -153,9 +153,9 @@ export const conversationMachine = setup({
 
 /** What the effect of the running turn is told. */
 export function inputOf(state: ConversationState): TurnInput {
-  const { ref, running, titled } = state;
+  const { ref, running, titled, request: sampling } = state;
   if (running === null) throw new Error("a turn is entered only by an event that starts one");
   const { turn, message, user, attempt, provider, model, owner, since } = running;
   const path = pathTo(state, user);
-  return { ref, turn, message, attempt, provider, model, owner, since, titled, path };
+  return { ref, turn, message, attempt, provider, model, owner, since, titled, sampling, path };
 }

@@ -9,6 +9,7 @@ import type { ConversationEventType, EventData } from "../../schemas/events.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { no_shares, type Shares, withShare } from "../../schemas/sharing.ts";
+import type { Sampling } from "../../schemas/sampling.ts";
 import type { TextRef } from "../ports.ts";
 import { empty_table, get, put, type Table } from "../table.ts";
 
@@ -51,6 +52,8 @@ export interface ConversationState {
   readonly ratings: number;
   readonly model: string | null;
   readonly overlap: Overlap;
+  /** It is one request of a program, to be answered like this; null when it is anything else. */
+  readonly request: Sampling | null;
   readonly titled: boolean;
   readonly messages: Table<MessageNode>;
   /** The chosen leaf: what the next message follows. */
@@ -82,6 +85,7 @@ export const initialState = (ref: ActorRef): ConversationState => ({
   ratings: 0,
   model: null,
   overlap: "queue",
+  request: null,
   titled: false,
   messages: empty_table,
   head: null,
@@ -99,8 +103,8 @@ export function evolve(state: ConversationState, event: ConversationEvent): Conv
 function changed(state: ConversationState, event: ConversationEvent): ConversationState {
   switch (event.type) {
     case "conversation.started": {
-      const { owner, model, overlap } = event.data;
-      return { ...state, owner, model, overlap };
+      const { owner, model, overlap, request = null } = event.data;
+      return { ...state, owner, model, overlap, request };
     }
     case "conversation.titled":
       return { ...state, titled: true };
@@ -117,9 +121,11 @@ function changed(state: ConversationState, event: ConversationEvent): Conversati
     case "message.rated":
       return { ...state, ratings: state.ratings + 1 };
     case "conversation.archived":
-    case "conversation.restored":
     case "model.attempted":
       return state;
+    case "conversation.restored":
+      // Who takes a request out of the archive goes on with it as a conversation.
+      return { ...state, request: null };
     case "conversation.deleted":
       return { ...state, deletedBy: event.command };
     case "message.added": {

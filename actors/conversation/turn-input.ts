@@ -1,6 +1,7 @@
 /** What the effect that writes an answer is told when its state is entered. */
 import type { ActorRef } from "../../schemas/ids.ts";
 import type { ModelRoute } from "../../schemas/models.ts";
+import type { Sampling } from "../../schemas/sampling.ts";
 import type { TextRef } from "../ports.ts";
 
 export interface TurnInput extends ModelRoute {
@@ -13,6 +14,7 @@ export interface TurnInput extends ModelRoute {
   readonly since: string;
   /** Whether the conversation has a title; else the answer brings one. */
   readonly titled: boolean;
+  readonly sampling: Sampling | null;
   /** The messages to answer, oldest first, by the commits that hold their texts. */
   readonly path: readonly (TextRef & { readonly role: "user" | "assistant" | "system" })[];
 }

@@ -80,10 +80,14 @@ function started(
   });
 }
 
-/** The next waiting turn begins in the commit that ends the one before. */
+/**
+ * What follows a turn in the commit that ends it: the next waiting one begins; a conversation that was
+ * one request of a program moves to the archive.
+ */
 export function next(state: ConversationState, context: DecisionContext): DomainEvent[] {
   const [first] = state.queue;
-  return first === undefined ? [] : [started(state, first, context)];
+  if (first !== undefined) return [started(state, first, context)];
+  return state.request === null ? [] : [event("conversation.archived", {})];
 }
 
 /** Ends the running turn and all that wait; null when the progress must be known first. */

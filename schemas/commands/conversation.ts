@@ -5,6 +5,7 @@ import { closed, Code, Overlap, Usage } from "../events/fields.ts";
 import { UserId, Uuid } from "../ids.ts";
 import { limits } from "../limits.ts";
 import { ShareRole } from "../sharing.ts";
+import { Sampling } from "../sampling.ts";
 import { FrameRecord } from "../tokens.ts";
 
 const Text = Type.String({ minLength: 1, maxLength: limits.text_chars_max });
@@ -17,6 +18,12 @@ const asking = {
   model: Type.Optional(ModelName),
   overlap: Type.Optional(Overlap),
 };
+
+const BroughtRole = Type.Union([
+  Type.Literal("user"),
+  Type.Literal("assistant"),
+  Type.Literal("system"),
+]);
 
 /** What may come from outside. */
 export const publicCommands = {
@@ -33,6 +40,21 @@ export const publicCommands = {
   /** The message's id is the command's id. Without `parent` it follows the head. */
   send: Type.Object(
     { text: Text, parent: Type.Optional(Type.Union([Uuid, Type.Null()])), ...asking },
+    closed,
+  ),
+  /**
+   * Begins a conversation that is one request of a program, with all that was said in it, and asks for
+   * the answer to the last message, whose id is the command's id.
+   */
+  converse: Type.Object(
+    {
+      messages: Type.Array(
+        Type.Object({ role: BroughtRole, text: Type.String({ minLength: 1 }) }, closed),
+        { minItems: 1, maxItems: limits.request_messages_max },
+      ),
+      model: Type.Optional(ModelName),
+      sampling: Type.Optional(Sampling),
+    },
     closed,
   ),
   /** Another answer to the message that `message`, an answer, answers. */

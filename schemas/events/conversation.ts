@@ -2,6 +2,7 @@
 import Type, { type Static, type TObject } from "typebox";
 import { UserId, Uuid } from "../ids.ts";
 import { ShareRole } from "../sharing.ts";
+import { Sampling } from "../sampling.ts";
 import { FrameRecord, no_frames } from "../tokens.ts";
 import { closed, Code, ModelName, NullableUuid, Overlap, Text, Usage } from "./fields.ts";
 
@@ -41,6 +42,8 @@ export const conversationEvents = {
       }),
       model: Type.Union([ModelName, Type.Null()]),
       overlap: Overlap,
+      /** It is one request of a program: archived when its turn ends, and answered like this. */
+      request: Type.Optional(Sampling),
     },
     closed,
   ),
@@ -65,7 +68,10 @@ export const conversationEvents = {
     {
       message: Uuid,
       parent: NullableUuid,
-      role: Type.Union([Type.Literal("user"), Type.Literal("system")]),
+      role: Type.Union([Type.Literal("user"), Type.Literal("system"), Type.Literal("assistant")], {
+        description:
+          "Who speaks, as the sender says; `assistant` is an answer that he brought, which no turn gave here.",
+      }),
       text: Text,
     },
     closed,

@@ -22,6 +22,7 @@ const published = { text: "all", seq: 1, frames: { lengths: [3], times: [0] } };
 const data: { [N in CommandName]: CommandData<N> } = {
   create: {},
   send: { text: "next" },
+  converse: { messages: [{ role: "user", text: "next" }] },
   edit: { message: "u", text: "other" },
   regenerate: { message: "t0-m" },
   cancel: {},
@@ -59,6 +60,11 @@ const table: Record<CommandName, Record<Situation, string>> = {
     ...{ archived: "", deleted: gone },
   },
   send: { absent: "conversation.started message.added turn.started", ...speaking },
+  converse: {
+    absent: "conversation.started message.added turn.started",
+    ...{ idle: "refused id_taken", running: "refused id_taken", waiting: "refused id_taken" },
+    ...{ archived: "refused id_taken", deleted: gone },
+  },
   edit: { absent, ...speaking },
   regenerate: {
     ...{ absent, idle: "turn.started", running: "turn.queued", waiting: "turn.queued" },
@@ -343,5 +349,56 @@ describe("reports and takeovers", () => {
     const { text, seq, frames } = progress;
     const code = "turn_attempts_exhausted";
     expect(events[1]?.data).toMatchObject({ attempt: last, text, seq, frames, code });
+  });
+});
+
+describe("a program's request", () => {
+  const messages = [
+    { role: "system", text: "be brief" },
+    { role: "user", text: "hi" },
+    { role: "assistant", text: "hello" },
+    { role: "user", text: "and now?" },
+  ] as const;
+  const asked = when([], "converse", { messages: [...messages], sampling: { temperature: 0.5 } });
+
+  test("begins with all that its client says was said, each message behind the one before", () => {
+    expect(asked.said).toBe(
+      `conversation.started ${"message.added ".repeat(messages.length)}turn.started`,
+    );
+    const [began, ...rest] = asked.events;
+    expect(began?.data).toMatchObject({ origin: "api", request: { temperature: 0.5 } });
+    const added = rest.flatMap(({ type, data }) => (type === "message.added" ? [data] : []));
+    expect(added.map(({ role, text }) => ({ role, text }))).toEqual(messages);
+    expect(added.map(({ parent }) => parent)).toEqual([
+      null,
+      ...added.slice(0, -1).map(({ message }) => message),
+    ]);
+    // The last message is named by the command, as that of a `send` is.
+    expect(added.at(-1)?.message).toBe("new");
+    expect(rest.at(-1)?.data).toMatchObject({ user: "new" });
+  });
+
+  test("is archived in the commit that ends its turn, however that ends", () => {
+    const turn = asked.events.at(-1)?.data;
+    if (turn === undefined || !("turn" in turn)) throw new Error("it has a turn");
+    const of = { turn: turn.turn, attempt: 1 };
+    const done = { ...published, finish: "stop", call, title: "T" } as const;
+    expect(when(asked.events, "complete", { ...of, ...done }).said).toBe(
+      "model.attempted turn.completed conversation.titled conversation.archived",
+    );
+    const ended = "conversation.archived";
+    expect(when(asked.events, "cancel", {}).said).toBe(`${cancelled} ${ended}`);
+    const lost = { ...of, ...published, code: "model_stream_cut", detail: "", call } as const;
+    expect(when(asked.events, "fail", lost).said).toBe(`${failed} ${ended}`);
+  });
+
+  test("is a conversation like any other once it was taken out of the archive", () => {
+    const history = [...asked.events];
+    const turn = history.at(-1)?.data;
+    if (turn === undefined || !("turn" in turn)) throw new Error("it has a turn");
+    history.push(...when(history, "cancel", {}).events);
+    history.push(...when(history, "update", { archived: false }).events);
+    history.push(...when(history, "send", { text: "go on" }, { command: "again" }).events);
+    expect(when(history, "cancel", {}).said).toBe(cancelled);
   });
 });

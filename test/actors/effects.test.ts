@@ -29,7 +29,7 @@ function open(script: (call: number) => readonly Step[], since_ms = 0) {
   const texts = { failures: 0 };
   const input: TurnInput = {
     ref: { tenant: "acme", kind: "conversation", id: "c" },
-    ...{ turn: "t", message: "m", attempt: 1, owner: "w", titled: false },
+    ...{ turn: "t", message: "m", attempt: 1, owner: "w", titled: false, sampling: null },
     since: new Date(since_ms).toISOString(),
     ...{ provider: "p", model: "x", path: [{ message: "u", sequence: 1, role: "user" }] },
   };
