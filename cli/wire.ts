@@ -2,6 +2,7 @@
  * The only file that knows every room: it gives each the ports that it asks for, starts the roles of
  * this process, and stops them in order: no new turn, then the sockets, then what runs, then the rest.
  */
+import { hkdfSync } from "node:crypto";
 import { hostname } from "node:os";
 import { createHost } from "../actors/host.ts";
 import type { Ports } from "../actors/ports.ts";
@@ -181,6 +182,9 @@ export async function startSystem(
         {
           ...{ streams, vault, log, queries, ring, clock, ids, report },
           issuers: config.get("COLLOQUY_ISSUERS") ?? [],
+          accountsKey: accountsKeyOf(services.masterKey),
+          registration: config.get("COLLOQUY_REGISTRATION") ?? "open",
+          firstTenant: config.get("COLLOQUY_TENANT") ?? "main",
           publish: commandPublisher(streams, secret),
           ready: checks,
           feed: feed.reached,
@@ -230,6 +234,10 @@ const snapshots_looked_at = 64;
 /** What is kept of `limits.drain_ms` for the sockets' farewell. */
 const gateway_ms = 1_000;
 const look_ms = 25;
+
+/** A key of its own for accounts: whoever makes their ids need not be able to open content. */
+const accountsKeyOf = (masterKey: Uint8Array): Uint8Array =>
+  new Uint8Array(hkdfSync("sha256", masterKey, "", "colloquy accounts", 32));
 
 function openAiOf(config: Config): Parameters<typeof createModels>[0]["openai"] {
   const apiKey = config.get("OPENAI_API_KEY");

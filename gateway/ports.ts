@@ -5,6 +5,7 @@ import type { Readiness } from "../schemas/http.ts";
 import type { Issuer } from "../schemas/issuers.ts";
 import type { CommandPublisher } from "../streams/queue/commands.ts";
 import type { Streams } from "../streams/connection.ts";
+import type { Registration } from "./auth/membership.ts";
 import type { KeyRing } from "./auth/key-ring.ts";
 import type { Log } from "../streams/log/log.ts";
 import type { Vault } from "../streams/content/vault.ts";
@@ -34,6 +35,11 @@ export interface GatewayPorts {
   readonly publish: CommandPublisher;
   /** Signs and checks access tokens. */
   readonly ring: KeyRing;
+  /** Makes the ids of accounts, and the refresh tokens that follow others. */
+  readonly accountsKey: Uint8Array;
+  readonly registration: Registration;
+  /** The tenant that the first account of the installation owns. */
+  readonly firstTenant: string;
   /** Whose tokens are believed besides. */
   readonly issuers: readonly Issuer[];
   readonly clock: Clock;

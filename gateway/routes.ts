@@ -12,6 +12,10 @@ import * as chats from "./ai-sdk/operations.ts";
 import * as audit from "./audit-api.ts";
 import { bearerOf } from "./auth/authenticate.ts";
 import { must } from "./auth/identity.ts";
+import * as auth from "./auth/auth-api.ts";
+import * as keys from "./auth/keys-api.ts";
+import * as users from "./auth/users-api.ts";
+import * as workspace from "./auth/workspace-api.ts";
 import type { Asked, Shown } from "./call.ts";
 import * as conversations from "./conversations-api.ts";
 import { describing } from "./description-api.ts";
@@ -27,6 +31,10 @@ import * as serviceApi from "./service-api.ts";
 export const operations: readonly Operation[] = [
   ...describing(() => operations),
   ...serviceApi.operations,
+  ...auth.operations,
+  ...users.operations,
+  ...workspace.operations,
+  ...keys.operations,
   ...conversations.operations,
   ...history.operations,
   ...audit.operations,

@@ -3,9 +3,12 @@ import { AppError } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { Owners } from "./access.ts";
+import { judgeApiKeys } from "./auth/api-keys.ts";
 import { type Authenticate, openAuthenticate } from "./auth/authenticate.ts";
 import { type Identity, must } from "./auth/identity.ts";
 import { judgeIssuers } from "./auth/issuers.ts";
+import { openPasswords, type Passwords } from "./auth/passwords.ts";
+import { openPeople, type People } from "./auth/people.ts";
 import { followRevocations, Revocations } from "./auth/revocations.ts";
 import { Commands, type Outcome } from "./commands.ts";
 import { CutStreams } from "./cut-streams.ts";
@@ -21,6 +24,8 @@ export interface Service {
   readonly ports: GatewayPorts;
   readonly authenticate: Authenticate;
   readonly revocations: Revocations;
+  readonly people: People;
+  readonly passwords: Passwords;
   /** Resolves when credentials can be judged. Rejects with `unavailable`. */
   readonly ready: Promise<void>;
   readonly lanes: Lanes;
@@ -39,10 +44,11 @@ export interface Service {
 
 export function openService(ports: GatewayPorts): Service {
   const { log, clock, report, queries, ring, streams } = ports;
+  const people = openPeople(log);
   const revocations = new Revocations(clock);
   const following = followRevocations({ streams, revocations, clock, report });
   const authenticate = openAuthenticate({
-    ...{ ring, clock, judges: [judgeIssuers(ports.issuers)] },
+    ...{ ring, clock, judges: [judgeApiKeys(people, revocations), judgeIssuers(ports.issuers)] },
     refuse: (who) => revocations.refuse(who),
   });
   const lanes = openLanes(ports.streams, ports.vault, ports.ids());
@@ -64,6 +70,8 @@ export function openService(ports: GatewayPorts): Service {
     ports,
     authenticate,
     revocations,
+    people,
+    passwords: openPasswords(),
     ready: following.ready,
     lanes,
     owners,

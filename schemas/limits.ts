@@ -193,6 +193,12 @@ export const limits = {
   password_hashes_at_once: 2,
   /** Some two seconds of waiting. */
   password_hashes_waiting_max: 100,
+  /** Accounts and workspaces that a gateway keeps folded: some 1 KB, and 100 bytes a member or key. */
+  accounts_known_max: 10_000,
+  workspaces_known_max: 1_000,
+  /** API keys that a gateway knows to be good, and how long it takes their word. */
+  api_keys_known_max: 10_000,
+  api_key_known_ms: 60_000,
   /** Another issuer's key set: its answer, how often it is asked, how long its keys are kept. */
   issuer_answer_ms: 5_000,
   issuer_ask_again_ms: 30_000,

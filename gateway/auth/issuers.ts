@@ -8,7 +8,7 @@
  */
 import { createRemoteJWKSet, errors, jwtVerify } from "jose";
 import { AppError } from "../../schemas/errors.ts";
-import { isHomeTenant, isUserId } from "../../schemas/ids.ts";
+import { isAccountId, isHomeTenant, isUserId } from "../../schemas/ids.ts";
 import type { Issuer } from "../../schemas/issuers.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Role } from "../../schemas/permissions.ts";
@@ -79,7 +79,9 @@ function identityOf(issuer: Issuer, claims: Claims): Identity {
   const tenant = issuer.tenant ?? claimOf(claims, issuer.tenantClaim ?? "");
   const user = claims["sub"];
   const { exp } = claims;
-  if (!isHomeTenant(tenant) || !isUserId(user) || typeof exp !== "number") {
+  const mine = typeof user === "string" && isAccountId(user);
+  // No issuer may speak for an account, whose ids have a form of their own.
+  if (!isHomeTenant(tenant) || !isUserId(user) || mine || typeof exp !== "number") {
     throw new AppError("unauthenticated");
   }
   return {

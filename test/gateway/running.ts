@@ -95,7 +95,16 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
     const client = await world.system.client();
     const ports: GatewayPorts = {
       ...client,
-      ...{ queries, ring, issuers: [], report, clock: systemClock, ids: systemIds },
+      ...{
+        queries,
+        ring,
+        issuers: [],
+        accountsKey: new Uint8Array(32).fill(7),
+        report,
+        clock: systemClock,
+        ids: systemIds,
+      },
+      ...{ registration: "open", firstTenant: "main" },
       publish: commandPublisher(client.streams, secret),
       ready: async () => ({ ready: runner.caughtUp(), checks: [] }),
       models: () => [{ id: "scripted", provider: "openai-compatible" }],

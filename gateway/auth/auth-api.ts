@@ -1,0 +1,138 @@
+/** Signing in and out: `/api/v1/auth/…`, and the public keys that our tokens are checked with. */
+import { AppError } from "../../schemas/errors.ts";
+import { Jwks, Login, Refresh, Register, Registered, TokenPair } from "../../schemas/identity.ts";
+import { accountRef } from "../../schemas/ids.ts";
+import { type Operation, operation, publicOperation } from "../operation.ts";
+import type { Service } from "../service.ts";
+import { accountIdOf, normalEmail } from "./account-id.ts";
+import { ask, userBy } from "./ask.ts";
+import { homeFor, joinBy, membershipOf, openHome } from "./membership.ts";
+import { hashOfSecret } from "./secrets.ts";
+import { closeSession, openSession, refreshSession } from "./sessions.ts";
+
+const base = "/api/v1/auth";
+
+/** Throws `bad_request`. */
+function addressed(
+  service: Service,
+  text: string,
+): { readonly email: string; readonly id: string } {
+  const email = normalEmail(text);
+  if (email === null) throw new AppError("bad_request", "email is no e-mail address");
+  return { email, id: accountIdOf(service.ports.accountsKey, email) };
+}
+
+/** The command that an `Idempotency-Key` stands for: the same for the same account. */
+function onceOf(account: string, key: string): string {
+  const hex = hashOfSecret(`register ${account} ${key}`).slice(0, 32);
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+export const operations: readonly Operation[] = [
+  publicOperation({
+    id: "register",
+    method: "POST",
+    path: `${base}/register`,
+    tag: "auth",
+    access: "public",
+    limit: "sign-in",
+    summary: "Makes an account, and a workspace of its own or a membership by invitation.",
+    body: Register,
+    answers: { 201: Registered },
+    refuses: ["email_taken", "registration_closed", "invitation_invalid", "overloaded"],
+    async run({ service, body, idempotencyKey }) {
+      const { email, id } = addressed(service, body.email);
+      const { people, passwords, ports } = service;
+      const invitation = body.invitation ?? null;
+      const home = await homeFor(service, id, invitation);
+      const command = idempotencyKey === null ? ports.ids() : onceOf(id, idempotencyKey);
+      // Whoever was here before is told so before a thread is taken for his password.
+      const before = await people.account(id);
+      if (before.active && idempotencyKey === null) throw new AppError("email_taken");
+      const password = await passwords.hash(body.password);
+      const by = userBy(id);
+      const data = { home, email, name: body.name, password };
+      await ask(service, by, accountRef(id), "register", data, command);
+      if (invitation === null || home === ports.firstTenant) {
+        await openHome(service, id, await people.account(id));
+      } else {
+        await joinBy(service, id, invitation);
+      }
+      const view = await people.account(id);
+      const { tenant, role } = await membershipOf(service, id, view, null);
+      return { value: { user: id, tenant, role }, sequence: 0 };
+    },
+  }),
+  publicOperation({
+    id: "login",
+    method: "POST",
+    path: `${base}/login`,
+    tag: "auth",
+    access: "public",
+    limit: "sign-in",
+    summary: "Opens a session: a short access token and a refresh token that is good once.",
+    body: Login,
+    answers: { 200: TokenPair },
+    refuses: ["bad_credentials", "forbidden", "invitation_invalid", "overloaded"],
+    async run({ service, body }, exchange) {
+      const { people, passwords } = service;
+      const email = normalEmail(body.email);
+      const id = email === null ? null : accountIdOf(service.ports.accountsKey, email);
+      const view = id === null ? null : await people.account(id);
+      const phc = view?.active === true && view.password !== "" ? view.password : null;
+      const genuine = await passwords.verify(body.password, phc);
+      if (!genuine || id === null || view === null) throw new AppError("bad_credentials");
+      if (body.invitation !== undefined) await joinBy(service, id, body.invitation);
+      const known = body.invitation === undefined ? view : await people.account(id);
+      const member = await membershipOf(service, id, known, body.tenant ?? null);
+      const value = await openSession(service, id, member, exchange.header("user-agent"));
+      return { value, sequence: 0 };
+    },
+  }),
+  publicOperation({
+    id: "refresh",
+    method: "POST",
+    path: `${base}/refresh`,
+    tag: "auth",
+    access: "public",
+    limit: "sign-in",
+    summary: "Goes on with a session; a refresh token that comes twice ends it.",
+    body: Refresh,
+    answers: { 200: TokenPair },
+    refuses: ["unauthenticated", "refresh_reused"],
+    run: async ({ service, body }) => ({
+      value: await refreshSession(service, body.refreshToken),
+      sequence: 0,
+    }),
+  }),
+  operation({
+    id: "logout",
+    method: "POST",
+    path: `${base}/logout`,
+    tag: "auth",
+    access: "account.read",
+    limit: "command",
+    summary: "Ends the session of the access token at once, with its sockets, on every gateway.",
+    answers: { 204: null },
+    async run({ service, who }) {
+      // A token of the operator or of another issuer has no session that could end.
+      if (who.session !== null) await closeSession(service, who.user, who.session);
+      return { value: null, sequence: 0 };
+    },
+  }),
+  publicOperation({
+    id: "jwks",
+    method: "GET",
+    path: "/.well-known/jwks.json",
+    tag: "auth",
+    access: "public",
+    limit: "none",
+    summary: "The public keys of our access tokens (RFC 7517); none while a secret signs them.",
+    answers: { 200: Jwks },
+    run: async ({ service }) => ({
+      value: { keys: service.ports.ring.public },
+      sequence: 0,
+      headers: { "Cache-Control": "public, max-age=300" },
+    }),
+  }),
+];

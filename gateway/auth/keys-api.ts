@@ -1,0 +1,83 @@
+/** API keys: `/api/v1/api-keys`. A key is its user's; who manages keys sees and revokes everybody's. */
+import { AppError } from "../../schemas/errors.ts";
+import { ApiKeyList, CreateKey, NewApiKey } from "../../schemas/identity.ts";
+import { workspaceRef } from "../../schemas/ids.ts";
+import { type Operation, operation } from "../operation.ts";
+import { ask, askAndEnd, userBy } from "./ask.ts";
+import { permits } from "./identity.ts";
+import { hashOfSecret, newApiKey } from "./secrets.ts";
+
+const base = "/api/v1/api-keys";
+
+export const operations: readonly Operation[] = [
+  operation({
+    id: "createApiKey",
+    method: "POST",
+    path: base,
+    tag: "workspace",
+    access: "keys.write",
+    limit: "command",
+    summary: "Makes an API key; it is shown this once.",
+    body: CreateKey,
+    answers: { 201: NewApiKey },
+    refuses: ["too_many_keys"],
+    async run({ service, who, body }) {
+      const { tenant, user } = who;
+      const { name, scopes } = body;
+      // A key must not make itself a wider one.
+      if (who.scopes !== null && !scopes.every((scope) => who.scopes?.includes(scope))) {
+        throw new AppError("forbidden", "A key makes only keys with its own scopes.");
+      }
+      const { members } = await service.people.workspace(tenant);
+      if (!members.has(user)) {
+        throw new AppError("forbidden", "Only members of the workspace have API keys.");
+      }
+      const id = service.ports.ids();
+      const key = newApiKey(tenant, id);
+      const expires = body.expiresAt ?? null;
+      await ask(service, userBy(user), workspaceRef(tenant), "create-key", {
+        ...{ key: id, name, secret: hashOfSecret(key), scopes, expires },
+      });
+      return { value: { id, name, user, scopes, expiresAt: expires, key }, sequence: 0 };
+    },
+  }),
+  operation({
+    id: "listApiKeys",
+    method: "GET",
+    path: base,
+    tag: "workspace",
+    access: "keys.write",
+    limit: "read",
+    summary: "One's API keys, without their secrets; everybody's for who manages them.",
+    answers: { 200: ApiKeyList },
+    async run({ service, who }) {
+      const all = permits(who, "keys.manage");
+      const { keys } = await service.people.workspace(who.tenant);
+      const items = [...keys.values()]
+        .filter(({ user }) => all || user === who.user)
+        .map(({ key: id, name, user, scopes, expires, createdAt }) => ({
+          ...{ id, name, user, scopes, expiresAt: expires, createdAt },
+        }));
+      return { value: { items, next: null }, sequence: 0 };
+    },
+  }),
+  operation({
+    id: "revokeApiKey",
+    method: "DELETE",
+    path: `${base}/{id}`,
+    tag: "workspace",
+    access: "keys.write",
+    limit: "command",
+    summary: "Revokes an API key at once, with the sockets that it opened.",
+    answers: { 204: null },
+    async run({ service, who, param }) {
+      const key = param("id");
+      const { keys } = await service.people.workspace(who.tenant);
+      const found = keys.get(key);
+      const mine = found?.user === who.user || permits(who, "keys.manage");
+      if (found === undefined || !mine) throw new AppError("not_found");
+      await askAndEnd(service, userBy(who.user), workspaceRef(who.tenant), "revoke-key", { key });
+      return { value: null, sequence: 0 };
+    },
+  }),
+];
