@@ -21,7 +21,9 @@ export interface People {
 interface Kept<V> {
   head: Head;
   view: V;
-  reading: Promise<V> | null;
+  /** The look that is being taken, and the one that comes after it. */
+  running: Promise<V> | null;
+  next: Promise<V> | null;
 }
 
 class Folds<V> {
@@ -41,27 +43,41 @@ class Folds<V> {
 
   async now(ref: ActorRef): Promise<V> {
     const key = refKey(ref);
-    const kept = this.#kept.get(key) ?? { head: empty_head, view: this.#empty(), reading: null };
+    const kept: Kept<V> = this.#kept.get(key) ?? {
+      ...{ head: empty_head, view: this.#empty() },
+      ...{ running: null, next: null },
+    };
     this.#kept.delete(key);
     this.#kept.set(key, kept);
     for (const [oldest, one] of this.#kept) {
       if (this.#kept.size <= this.#max) break;
       if (one !== kept) this.#kept.delete(oldest);
     }
-    // What runs may have asked before the change that the caller knows of: so it is asked again.
-    const before = kept.reading;
-    const reading = (before?.catch(() => undefined) ?? Promise.resolve()).then(() =>
-      this.#read(ref, kept),
-    );
-    kept.reading = reading;
+    // What runs may have asked before the change that the caller knows of. So all who come meanwhile
+    // wait for one more look, and a flood of them costs no more than that.
+    const { running } = kept;
+    if (running === null && kept.next === null) return this.#look(ref, kept);
+    kept.next ??= Promise.resolve(running)
+      .catch(() => null)
+      .then(() => {
+        kept.next = null;
+        return this.#look(ref, kept);
+      });
+    return kept.next;
+  }
+
+  async #look(ref: ActorRef, kept: Kept<V>): Promise<V> {
+    const reading = this.#read(ref, kept);
+    kept.running = reading;
     try {
       return await reading;
     } catch (error) {
       // The log may have been replaced by another one: the next look begins anew.
+      const key = refKey(ref);
       if (this.#kept.get(key) === kept) this.#kept.delete(key);
       throw error;
     } finally {
-      if (kept.reading === reading) kept.reading = null;
+      kept.running = null;
     }
   }
 
