@@ -9,7 +9,7 @@ import { type Commit, type CommitDraft, type Head, refusalOf } from "../schemas/
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import type { Instance, Kind } from "./kind.ts";
+import type { Answer, Instance, Kind } from "./kind.ts";
 import {
   fold,
   fromSnapshot,
@@ -101,7 +101,11 @@ export class Line {
       const at = new Date(this.#ports.clock.now()).toISOString();
       const room = { full, overloaded: order.overloaded(), busy: order.busy() };
       const asking = { id, by, manages, at, ...room };
-      const answer = await this.here(loaded.instance.decide(command, asking));
+      // Whoever may not know that it exists is told nothing of where it stands (I10).
+      const moved = loaded.instance.tells(by, manages) && !expects(command, loaded.head.revision);
+      const answer: Answer = moved
+        ? { is: "refused", code: "precondition_failed" }
+        : await this.here(loaded.instance.decide(command, asking));
       if (!fresh && (answer.is === "refused" || answer.events.length === 0)) {
         // No append will tell us that others went on in the meantime, and a wrong refusal of a
         // command that is in their log would end the lease of a running turn.
@@ -253,6 +257,10 @@ export class Line {
     return loaded.head;
   }
 }
+
+/** Whether a command that names the revision it was decided on finds the actor there. */
+const expects = ({ data }: NamedCommand, revision: number): boolean =>
+  !("ifRevision" in data) || data.ifRevision === undefined || data.ifRevision === revision;
 
 /** Nothing is wrong but that a service cannot be reached. */
 export const isAway = (error: unknown): boolean =>

@@ -24,6 +24,7 @@ import type { Of } from "../schemas/validate.ts";
 import { commandId, derivedId, type Done, run, send } from "./asking.ts";
 import { type Call, limitOf, oneOf, type Shown } from "./call.ts";
 import { asksForStream, streamMessages, streamPost } from "./messages-stream.ts";
+import { expectedRevision, revisionTag } from "./conditions.ts";
 import { type Operation, operation } from "./operation.ts";
 import { conversationRef } from "./service.ts";
 
@@ -47,8 +48,8 @@ async function createOne(call: Call<Of<typeof CreateConversation>>): Promise<Sho
     (key === null ? service.ports.ids() : derivedId(who.tenant, who.user, "conversation", key));
   const ref = conversationRef(who, id);
   const done = await run(call, ref, "create", commandId(call, `create ${id}`), data);
-  const headers = { Location: `${base}/${id}` };
-  return { ...(await readAt(call, ref, done.sequence)), headers };
+  const shown = await readAt(call, ref, done.sequence);
+  return { ...shown, headers: { ...shown.headers, Location: `${base}/${id}` } };
 }
 
 async function listAll(call: Call): Promise<Shown<Page<Conversation>>> {
@@ -89,7 +90,7 @@ async function readAt(call: Call, ref: ActorRef, sequence: number): Promise<Show
   }
   if (row === null) throw new AppError("not_found");
   if (row.status === "deleted") throw new AppError("conversation_deleted");
-  return { value: row, sequence: seen };
+  return { value: row, sequence: seen, headers: { ETag: revisionTag(row.revision) } };
 }
 
 /** A page of messages. Throws `not_found`, `bad_cursor`. */
@@ -107,18 +108,28 @@ export async function listMessages(call: Call, id: string): Promise<Shown<Page<M
   return { value, sequence };
 }
 
+/** What a command carries when it shall only be done at this revision. */
+const only = (revision: number | undefined): { ifRevision?: number } =>
+  revision === undefined ? {} : { ifRevision: revision };
+
 async function patchOne(
   call: Call<Of<typeof UpdateConversation>>,
   id: string,
+  revision: number | undefined,
 ): Promise<Shown<Conversation>> {
   const ref = conversationRef(call.who, id);
-  const done = await run(call, ref, "update", commandId(call, `update ${id}`), call.body);
+  const data = { ...call.body, ...only(revision) };
+  const done = await run(call, ref, "update", commandId(call, `update ${id}`), data);
   return readAt(call, ref, done.sequence);
 }
 
-async function deleteOne(call: Call, id: string): Promise<Shown<null>> {
+async function deleteOne(
+  call: Call,
+  id: string,
+  revision: number | undefined,
+): Promise<Shown<null>> {
   const ref = conversationRef(call.who, id);
-  const done = await run(call, ref, "delete", commandId(call, `delete ${id}`), {});
+  const done = await run(call, ref, "delete", commandId(call, `delete ${id}`), only(revision));
   return { value: null, sequence: done.sequence };
 }
 
@@ -203,8 +214,9 @@ export const operations: readonly Operation[] = [
       "message_not_found",
       "conversation_archived",
       "conversation_deleted",
+      "precondition_failed",
     ],
-    run: (call) => patchOne(call, call.param("id")),
+    run: (call, exchange) => patchOne(call, call.param("id"), expectedRevision(exchange)),
   }),
   operation({
     id: "deleteConversation",
@@ -215,7 +227,8 @@ export const operations: readonly Operation[] = [
     access: "conversations.write",
     limit: "command",
     answers: { 204: null },
-    run: (call) => deleteOne(call, call.param("id")),
+    refuses: ["precondition_failed"],
+    run: (call, exchange) => deleteOne(call, call.param("id"), expectedRevision(exchange)),
   }),
   operation({
     id: "listMessages",

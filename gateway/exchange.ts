@@ -31,8 +31,10 @@ const phrases: Readonly<Record<number, string>> = {
   406: "Not Acceptable",
   409: "Conflict",
   410: "Gone",
+  412: "Precondition Failed",
   413: "Content Too Large",
   415: "Unsupported Media Type",
+  422: "Unprocessable Content",
   429: "Too Many Requests",
   500: "Internal Server Error",
   502: "Bad Gateway",
@@ -46,7 +48,13 @@ const body_ms_max = 30_000;
 /** A refused body up to this declared length is read to its end; of a longer one nothing more. */
 const drained_bytes_max = 16 * 1024 * 1024;
 
+/** Named with every answer, so that a client can tell what it talks to. */
+const api_version = "v1";
+
 const security = {
+  "X-Colloquy-Version": api_version,
+  // What an answer depends on besides its address.
+  Vary: "Accept, Authorization, Origin",
   "X-Content-Type-Options": "nosniff",
   "Referrer-Policy": "no-referrer",
   "Cross-Origin-Opener-Policy": "same-origin",

@@ -17,10 +17,13 @@ import * as keys from "./auth/keys-api.ts";
 import * as users from "./auth/users-api.ts";
 import * as workspace from "./auth/workspace-api.ts";
 import type { Asked, Shown } from "./call.ts";
+import { bytesTag, isKnown } from "./conditions.ts";
 import * as conversations from "./conversations-api.ts";
+import { answerOptions, letOriginRead } from "./cors.ts";
 import { describing } from "./description-api.ts";
 import type { Exchange } from "./exchange.ts";
 import * as history from "./history-api.ts";
+import { sameRequest } from "./idempotency.ts";
 import { matcher } from "./matcher.ts";
 import { type Operation, taken } from "./operation.ts";
 import { serveAsset } from "./page.ts";
@@ -75,7 +78,10 @@ export async function handle(
   corsOrigins: readonly string[],
 ): Promise<void> {
   try {
-    if (allowOrigin(exchange, corsOrigins)) return;
+    letOriginRead(exchange, corsOrigins);
+    if (exchange.method === "OPTIONS") {
+      return answerOptions(exchange, methodsOf(exchange, service), corsOrigins);
+    }
     await dispatch(exchange, service);
   } catch (error) {
     if (error instanceof AppError) return exchange.problem(error.code, error.message);
@@ -84,48 +90,37 @@ export async function handle(
   }
 }
 
-/** CORS by allow-list; true when the request was a preflight and is answered. */
-function allowOrigin(exchange: Exchange, corsOrigins: readonly string[]): boolean {
-  const origin = exchange.header("origin");
-  if (origin !== "") exchange.common["Vary"] = "Origin";
-  const listed = origin !== "" && corsOrigins.includes(origin);
-  if (listed) {
-    exchange.common["Access-Control-Allow-Origin"] = origin;
-    exchange.common["Access-Control-Expose-Headers"] = "X-Colloquy-Seq, Location, ETag";
-  }
-  if (exchange.method !== "OPTIONS") return false;
-  const headers: Record<string, string> = listed
-    ? {
-        "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
-        "Access-Control-Allow-Headers":
-          "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Colloquy-Seq, traceparent",
-        "Access-Control-Max-Age": "600",
-      }
-    : {};
-  exchange.answer({ status: 204, headers, body: null });
-  return true;
+const reading = ["GET", "HEAD"] as const;
+
+/** The methods of a path, as `Allow` names them; none when there is no such path. */
+function methodsOf(exchange: Exchange, service: Service): readonly string[] {
+  if (service.ports.page.has(exchange.path)) return reading;
+  const methods = match(exchange.method, exchange.path)?.methods ?? [];
+  return methods.flatMap((one) => (one === "GET" ? reading : [one]));
 }
 
 async function dispatch(exchange: Exchange, service: Service): Promise<void> {
   const asset = service.ports.page.get(exchange.path);
   if (asset !== undefined) {
     const reads = exchange.method === "GET" || exchange.method === "HEAD";
-    return reads ? serveAsset(exchange, asset) : notAllowed(exchange, "GET, HEAD");
+    return reads ? serveAsset(exchange, asset) : notAllowed(exchange, reading);
   }
   if (exchange.path === "/ws/chat") {
     return exchange.problem("bad_request", "This address is a WebSocket.");
   }
   const found = match(exchange.method, exchange.path);
-  if (found === null) return exchange.problem("not_found");
-  if (found.operation === undefined) {
-    const methods = found.methods.flatMap((one) => (one === "GET" ? ["GET", "HEAD"] : [one]));
-    return notAllowed(exchange, methods.join(", "));
+  if (found === null) {
+    const another = /^\/api\/v\d+(\/|$)/.test(exchange.path) && !/^\/api\/v1\b/.test(exchange.path);
+    return exchange.problem(another ? "unknown_version" : "not_found");
   }
+  if (found.operation === undefined) return notAllowed(exchange, methodsOf(exchange, service));
   return serve(exchange, service, found.operation, found.params);
 }
 
-const notAllowed = (exchange: Exchange, allow: string): void =>
-  exchange.problem("method_not_allowed", undefined, { Allow: allow });
+const notAllowed = (exchange: Exchange, methods: readonly string[]): void =>
+  exchange.problem("method_not_allowed", undefined, { Allow: methods.join(", ") });
+
+const json = { "Content-Type": "application/json", "Cache-Control": "no-store" };
 
 async function serve(
   exchange: Exchange,
@@ -147,7 +142,15 @@ async function serve(
     ...(operation.media === undefined ? {} : { "Content-Type": operation.media }),
     ...shown.headers,
   };
-  exchange.answer({ status: shown.status ?? statusOf(operation), headers, body: value });
+  const status = shown.status ?? statusOf(operation);
+  const tagged = reads && operation.limit === "read" && status === 200;
+  if (!tagged || value === null || value instanceof Uint8Array) {
+    return exchange.answer({ status, headers, body: value });
+  }
+  const body = Buffer.from(JSON.stringify(value));
+  const tag = (headers["ETag"] ??= bytesTag(body));
+  if (isKnown(exchange, tag)) return exchange.answer({ status: 304, headers, body: null });
+  exchange.answer({ status, headers: { ...json, ...headers }, body });
 }
 
 async function run(
@@ -168,7 +171,13 @@ async function run(
   const who = await service.authenticate(credential);
   await admit?.(exchange, operation.limit, who);
   must(who, operation.access);
-  const known = asked(exchange, service, operation, params, await incoming);
+  const bytes = await incoming;
+  const known = asked(exchange, service, operation, params, bytes);
+  const { idempotencyKey: key } = known;
+  if (key !== null && operation.limit === "command") {
+    const { method, path } = exchange;
+    await sameRequest(service, who, { key, method, path, body: bytes });
+  }
   return operation.run({ ...known, who }, exchange);
 }
 
@@ -238,6 +247,11 @@ const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 /** Undefined when there is none. Throws `unsupported_media_type`, `invalid_utf8`, `bad_json`. */
 function parseBody(exchange: Exchange, bytes: Buffer): unknown {
+  const coding = exchange.header("content-encoding").trim().toLowerCase();
+  if (coding !== "" && coding !== "identity") {
+    // Nothing is unpacked here, so nothing small can become large (I11).
+    throw new AppError("unsupported_media_type", "Compressed bodies are not taken.");
+  }
   if (bytes.byteLength === 0) return undefined;
   const type = exchange.header("content-type").split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") throw new AppError("unsupported_media_type");
@@ -262,6 +276,9 @@ function sequenceOf(exchange: Exchange): number {
 function keyOf(exchange: Exchange): string | null {
   const key = exchange.header("idempotency-key");
   if (key === "") return null;
-  if (key.length > 255) throw new AppError("bad_request", "Idempotency-Key is at most 255 long");
+  const { idempotency_key_chars_max: most } = limits;
+  if (key.length > most) {
+    throw new AppError("bad_request", `Idempotency-Key is at most ${most} long`);
+  }
   return key;
 }

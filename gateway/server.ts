@@ -16,6 +16,7 @@ import { AppError, type ErrorCode, errorBody, errors } from "../schemas/errors.t
 import { limits } from "../schemas/limits.ts";
 import { offeredBy, socketBearerOf } from "./auth/authenticate.ts";
 import type { Identity } from "./auth/identity.ts";
+import { mayConnect } from "./cors.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { handle } from "./routes.ts";
@@ -27,6 +28,14 @@ export interface Gateway {
   readonly port: number;
   /** Takes no more, tells every socket, and is gone after at most `drain_ms`. */
   stop(drain_ms: number): Promise<void>;
+}
+
+export interface GatewayOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Pages of these origins may talk to it, beside its own. */
+  readonly corsOrigins: readonly string[];
 }
 
 interface SocketData {
@@ -44,10 +53,7 @@ const protocol = "colloquy.v1";
 /** `LIBUS_LISTEN_EXCLUSIVE_PORT`. */
 const exclusive_port = 1;
 
-export async function startGateway(
-  ports: GatewayPorts,
-  options: { host: string; port: number; corsOrigins: readonly string[] },
-): Promise<Gateway> {
+export async function startGateway(ports: GatewayPorts, options: GatewayOptions): Promise<Gateway> {
   const service = openService(ports);
   const sockets = new Set<Socket>();
   const exchanges = new Set<Exchange>();
@@ -65,6 +71,7 @@ export async function startGateway(
         res,
         context,
         service,
+        options.corsOrigins,
         () => stopping,
       ),
     open(ws) {
@@ -172,10 +179,12 @@ function upgrade(
   res: HttpResponse,
   context: us_socket_context_t,
   service: Service,
+  origins: readonly string[],
   stopping: () => boolean,
 ): void {
   const credential = socketBearerOf(exchange);
   if (stopping()) return exchange.problem("shutting_down");
+  if (!mayConnect(exchange, origins)) return exchange.problem("origin_refused");
   if (credential === null) return exchange.problem("unauthenticated");
   try {
     const identity = service.authenticate(credential);

@@ -2,6 +2,7 @@
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
+import { openRequests, type Requests } from "../streams/queue/requests.ts";
 import { Owners } from "./access.ts";
 import { judgeApiKeys } from "./auth/api-keys.ts";
 import { type Authenticate, openAuthenticate } from "./auth/authenticate.ts";
@@ -33,6 +34,7 @@ export interface Service {
   readonly commands: Commands;
   readonly rooms: Rooms;
   readonly sequences: Sequences;
+  readonly requests: Requests;
   readonly watches: Watches;
   /** The turns that are being streamed over HTTP. */
   readonly streams: Set<OpenStream>;
@@ -78,6 +80,7 @@ export function openService(ports: GatewayPorts): Service {
     commands,
     rooms,
     sequences,
+    requests: openRequests(ports.streams),
     watches,
     streams: new Set(),
     cutStreams: new CutStreams(clock),

@@ -43,11 +43,14 @@ export const EditMessage = Type.Object(
 );
 
 /** `PATCH …/{id}`. */
-export const UpdateConversation = Type.Object(publicCommands.update.properties, {
-  ...closed,
-  minProperties: 1,
-  examples: [{ title: "Sagas and compensation" }, { archived: true }],
-});
+export const UpdateConversation = Type.Object(
+  Type.Omit(publicCommands.update, ["ifRevision"]).properties,
+  {
+    ...closed,
+    minProperties: 1,
+    examples: [{ title: "Sagas and compensation" }, { archived: true }],
+  },
+);
 
 export const Conversation = Type.Object(
   {

@@ -211,6 +211,10 @@ export const limits = {
   revocations_wait_ms: 10_000,
   /** Frames of a socket whose credential is still being looked up. */
   frames_unready_max: 16,
+  /** Idempotency keys and what they came with, some 300 bytes each, for a day. */
+  requests_bytes_max: 256 * 1024 * 1024,
+  /** An Idempotency-Key. */
+  idempotency_key_chars_max: 255,
   page_default: 50,
   page_max: 200,
   min_seq_wait_ms: 5_000,

@@ -16,6 +16,7 @@ export const keys_bucket = "KEYS";
 export const workers_bucket = "WORKERS";
 export const leases_bucket = "LEASES";
 export const snapshots_bucket = "SNAPSHOTS";
+export const requests_bucket = "REQUESTS";
 export const blobs_bucket = "BLOBS";
 
 export type Declared = Partial<StreamConfig> & Pick<StreamConfig, "name" | "storage">;
@@ -115,6 +116,12 @@ export function topology(partitions: number, replicas: 1 | 3): readonly Declared
     // A key that is erased is overwritten where it lies, which is a delete.
     bucket(keys_bucket, { deny_delete: false }),
     bucket("CONFIG", {}),
+    // Forgets the oldest when it is full: then a key is only no longer compared.
+    bucket(requests_bucket, {
+      max_age: nanos(day_ms),
+      max_bytes: limits.requests_bytes_max,
+      discard: "old",
+    }),
   ];
   return streams.map((stream) => ({ ...stream, num_replicas: replicas }));
 }

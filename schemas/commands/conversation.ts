@@ -24,6 +24,8 @@ const BroughtRole = Type.Union([
   Type.Literal("assistant"),
   Type.Literal("system"),
 ]);
+/** Done only if the conversation's last event has this number, else `precondition_failed`. */
+const expecting = { ifRevision: Type.Optional(Type.Integer({ minimum: 1 })) };
 
 /** What may come from outside. */
 export const publicCommands = {
@@ -70,10 +72,11 @@ export const publicCommands = {
       head: Type.Optional(Uuid),
       model: Type.Optional(Model),
       overlap: Type.Optional(Overlap),
+      ...expecting,
     },
     { ...closed, minProperties: 1 },
   ),
-  delete: Type.Object({}, closed),
+  delete: Type.Object(expecting, closed),
   /** Lets a user of the tenant read it, or write in it, too; again with another role. */
   share: Type.Object({ user: UserId, role: ShareRole }, closed),
   unshare: Type.Object({ user: UserId }, closed),

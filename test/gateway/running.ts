@@ -5,7 +5,7 @@
 import { issueAccessToken } from "../../gateway/auth/access-token.ts";
 import { type KeyRing, openKeyRing } from "../../gateway/auth/key-ring.ts";
 import type { GatewayPorts } from "../../gateway/ports.ts";
-import { type Gateway, startGateway } from "../../gateway/server.ts";
+import { type Gateway, type GatewayOptions, startGateway } from "../../gateway/server.ts";
 import { leaseOf } from "../../projections/generations.ts";
 import { logSource } from "../../projections/log-source.ts";
 import { connectDatabase } from "../../projections/postgres.ts";
@@ -35,8 +35,8 @@ export interface Running {
   /** What was reported as a fault; empty in a healthy run. */
   readonly problems: readonly string[];
   readonly queries: Queries;
-  /** Another gateway of the same system; `change` replaces ports. */
-  another(change?: Partial<GatewayPorts>): Promise<Gateway>;
+  /** Another gateway of the same system; `change` replaces ports, `options` where it listens. */
+  another(change?: Partial<GatewayPorts>, options?: Partial<GatewayOptions>): Promise<Gateway>;
   token(user?: string, tenant?: string, ttl_s?: number, role?: Role): Promise<string>;
   /** A socket, once it is told that it is ready. */
   connect(options?: { user?: string; tenant?: string; at?: Gateway }): Promise<Foreign>;
@@ -91,7 +91,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
   const worker = await world.worker();
   const queries = openQueries(database, (call) => followPositions(streams, call));
   ends.push(() => queries.stop());
-  const another: Running["another"] = async (change = {}) => {
+  const another: Running["another"] = async (change = {}, options = {}) => {
     const client = await world.system.client();
     const ports: GatewayPorts = {
       ...client,
@@ -114,7 +114,8 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
       local: null,
       ...change,
     };
-    const made = await startGateway(ports, { host: "127.0.0.1", port: 0, corsOrigins: [] });
+    const address = { host: "127.0.0.1", port: 0, corsOrigins: [] };
+    const made = await startGateway(ports, { ...address, ...options });
     ends.push(() => made.stop(500));
     return made;
   };

@@ -4,8 +4,15 @@ declare module "ws" {
     constructor(
       url: string,
       protocols?: readonly string[],
-      options?: { headers?: Record<string, string> },
+      options?: {
+        headers?: Record<string, string>;
+        perMessageDeflate?: boolean;
+        /** Certificates to trust, PEM. */
+        ca?: string;
+      },
     );
+    /** What was agreed on, joined by commas. */
+    readonly extensions: string;
     constructor(url: string, options: { headers?: Record<string, string> });
     send(data: string | Uint8Array, options?: { binary?: boolean }): void;
     /** Stops reading from the connection, so that the server's buffer fills. */
