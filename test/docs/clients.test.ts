@@ -1,0 +1,62 @@
+/** The examples of docs/CLIENTS.md run as they stand; its React one does in test/web/use-chat.test.ts. */
+import { execFile } from "node:child_process";
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { temporary } from "../support/services.ts";
+import { type Served, startServe } from "../system/serve.ts";
+
+const root = join(import.meta.dirname, "../..");
+const page = readFileSync(join(root, "docs/CLIENTS.md"), "utf8");
+
+/** The code of a language under a heading. */
+function example(heading: string, language: string): string {
+  const section = page.split(/^## /m).find((text) => text.startsWith(`${heading}\n`)) ?? "";
+  const code = new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(section)?.[1];
+  if (code === undefined) throw new Error(`docs/CLIENTS.md has no ${language} under ${heading}`);
+  return code;
+}
+
+let served: Served;
+let folder: string;
+beforeAll(async () => {
+  folder = temporary("clients");
+  served = await startServe(folder);
+});
+afterAll(async () => {
+  await served?.end("SIGTERM");
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+});
+
+/** Runs a program with what the page tells its readers to export; what it prints. */
+async function run(command: string, args: readonly string[]): Promise<string> {
+  const env = { PATH: "/usr/bin:/bin", COLLOQUY_URL: served.url, TOKEN: await served.token() };
+  return new Promise((resolve, reject) => {
+    execFile(command, args, { cwd: root, env, timeout: 20_000 }, (error, out, err) =>
+      error === null ? resolve(out) : reject(new Error(`${error.message}\n${err}`)),
+    );
+  });
+}
+const node = (code: string): Promise<string> =>
+  run(process.execPath, ["--input-type=module", "--eval", code]);
+
+/** A sentence of the answer of an installation without a model. */
+const answer = "not a language model";
+
+test("the agent of AG-UI reads its answer", async () => {
+  expect(await node(example("AG-UI: `HttpAgent`", "js"))).toContain(answer);
+});
+
+test("curl reads both streams, and one of them again", async () => {
+  const out = await run("/bin/bash", ["-ec", example("curl", "sh")]);
+  const [chat = "", again = "", agent = ""] = out.split("data: [DONE]\n\n");
+  const deltas = (text: string): string =>
+    [...text.matchAll(/^data: (\{.*\})$/gm)]
+      .map(([, json = "{}"]) => JSON.parse(json) as { delta?: string }) // what we write
+      .map(({ delta = "" }) => delta)
+      .join("");
+  expect(deltas(chat)).toContain(answer);
+  expect(deltas(again)).toBe(deltas(chat));
+  expect(deltas(agent)).toBe(deltas(chat));
+  expect(agent).toContain('"type":"RUN_FINISHED"');
+});
