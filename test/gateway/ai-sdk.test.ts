@@ -172,4 +172,64 @@ describe("a chat of the AI SDK", () => {
     await talk.chat.regenerate();
     expect([talk.chat.status, ...texts(talk)]).toEqual(["ready", "fail", "better"]);
   });
+
+  test("I10: a chat's name is its user's own, and another's conversation is nobody else's", async () => {
+    const talk = await opened({ id: "private" });
+    await talk.chat.sendMessage({ text: "mine [[tokens:1]]" });
+    const id = await conversationOf(talk);
+    const bobs = await opened({ id: "private", token: await running.token("bob") });
+    await bobs.chat.sendMessage({ text: "bob's [[tokens:1]]" });
+    expect(await conversationOf(bobs)).not.toBe(id);
+    expect(textOf((await history("private"))[0])).toBe("mine [[tokens:1]]");
+    const user = "bob";
+    const list = await running.http("GET", `${chats}/${id}/messages`, { user });
+    expect([list.status, list.body["items"]]).toEqual([200, []]);
+    expect((await running.http("GET", `${chats}/${id}/stream?last=`, { user })).status).toBe(204);
+    const post = { id, message: { role: "user", parts: [{ type: "text", text: "let me in" }] } };
+    const refused = [
+      await running.http("POST", chats, { user, body: post }),
+      await running.http("POST", `${chats}/${id}/cancel`, { user }),
+    ];
+    expect(refused.map(({ status }) => status)).toEqual([404, 404]);
+  });
+
+  test("a history as long as it may be is taken, and what is no question is refused", async () => {
+    const part = (text: string) => ({ parts: [{ type: "text", text }] });
+    const long = Array.from({ length: 60 }, (_, at) => ({
+      ...{ id: `m${at}`, role: at % 2 === 0 ? "user" : "assistant" },
+      ...part("x".repeat(60_000)),
+    }));
+    const last = { id: "m", role: "user", ...part("long [[tokens:1]]") };
+    const headers = {
+      ...{ authorization: `Bearer ${await running.token()}` },
+      ...{ "content-type": "application/json" },
+    };
+    const post = (body: object) =>
+      fetch(`${running.gateway.url}${chats}`, {
+        ...{ method: "POST", headers, body: JSON.stringify(body) },
+      });
+    const taken = await post({ id: "long", messages: [...long, last] });
+    expect([taken.status, await taken.text()]).toEqual([200, expect.stringContaining("finish")]);
+    expect(running.world.provider.requests.at(-1)?.body.messages).toHaveLength(1);
+    const file = { type: "file", mediaType: "image/png", url: "data:," };
+    const wrong: readonly (readonly [object, string])[] = [
+      [{ id: "w" }, "bad_request"],
+      [{ id: "w", messages: [] }, "bad_request"],
+      [{ id: "w", messages: [last, { role: "assistant", ...part("no") }] }, "bad_request"],
+      [{ id: "w", messages: [{ role: "user", ...part("") }] }, "bad_request"],
+      [{ id: "w", messages: [{ role: "user", parts: [file] }] }, "bad_request"],
+      [{ id: "w", messages: [last], trigger: "nonsense" }, "bad_request"],
+      [{ id: "w", messages: [last], model: "unknown" }, "model_not_found"],
+      [{ id: "w", messages: [{ ...last, ...part("x".repeat(60_001)) }] }, "text_too_long"],
+      [{ id: "w", messages: [...long, ...long, last] }, "too_large"],
+    ];
+    for (const [body, code] of wrong) {
+      const answer = await post(body);
+      expect([answer.status < 500, await answer.json()]).toMatchObject([true, { code }]);
+    }
+  });
+
+  test("nothing of all this was a fault of the gateway", () => {
+    expect(running.problems).toEqual([]);
+  });
 });
