@@ -208,8 +208,13 @@ export const keys = {
   ),
   COLLOQUY_CORS_ORIGINS: origins(
     "",
-    "Web origins besides its own that may call the HTTP API; sockets need a token from anywhere.",
+    "Web origins besides its own whose pages may call the HTTP API and open sockets.",
   ),
+  COLLOQUY_TLS_CERT: text(
+    null,
+    "PEM file of a certificate with its chain: serves https and wss. Read again when it changes, or at SIGHUP.",
+  ),
+  COLLOQUY_TLS_KEY: text(null, "PEM file of that certificate's key."),
   COLLOQUY_LOG: choice("error", "info", "debug")("info", "How much is written to stderr."),
   OTEL_EXPORTER_OTLP_ENDPOINT: url("http", "https")(
     null,

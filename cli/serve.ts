@@ -53,6 +53,7 @@ async function run(given: Arguments): Promise<number> {
   process.once("uncaughtException", crash);
   process.once("unhandledRejection", crash);
 
+  if (system.reload !== null) reloadAtHangup(system.reload, report);
   const ready = await Promise.race([system.ready(ready_ms), told.then(() => false)]);
   if (!came()) greet(config, services, system, ready);
   const why = await Promise.race([told, services.failed]);
@@ -75,6 +76,18 @@ export async function start(
     await services.stop();
     throw error;
   }
+}
+
+/** With a certificate, SIGHUP is the word of whoever renewed it, as everywhere; else it ends us. */
+function reloadAtHangup(reload: () => void, report: (problem: Problem) => void): void {
+  process.removeAllListeners("SIGHUP");
+  process.on("SIGHUP", () => {
+    try {
+      reload();
+    } catch (error) {
+      report({ what: "the certificate stays what it was", error });
+    }
+  });
 }
 
 /** Resolves at the first signal to end; more of them, as a terminal and npm send, are the same. */

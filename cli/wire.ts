@@ -16,6 +16,7 @@ import { projectors } from "../projections/projectors/all.ts";
 import { openQueries } from "../projections/queries/queries.ts";
 import { type Runner, startRunner } from "../projections/runner.ts";
 import { checkpointWitnesses } from "../projections/witnesses.ts";
+import { AppError } from "../schemas/errors.ts";
 import { systemClock, systemIds } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
@@ -54,6 +55,8 @@ export interface System {
   /** Null without the gateway. */
   readonly url: string | null;
   readonly models: ModelRegistry;
+  /** Takes the certificate from its files anew; null when there is none. Throws `unavailable`. */
+  readonly reload: (() => void) | null;
   /** Resolves when `/ready` would answer 200, or after `ms`: whether it does. */
   ready(ms: number): Promise<boolean>;
   /** Within `limits.drain_ms`, without the servers. */
@@ -175,6 +178,7 @@ export async function startSystem(
     const checks = (): Promise<Readiness> => readiness({ ownership, runner, queries, log });
 
     let url: string | null = null;
+    let reload: System["reload"] = null;
     if (wanted.has("gateway")) {
       const feed = followFeed(streams, clock);
       ends.push(() => feed.stop());
@@ -199,11 +203,14 @@ export async function startSystem(
           host: config.get("COLLOQUY_HOST") ?? "127.0.0.1",
           port: config.get("COLLOQUY_PORT") ?? 0,
           corsOrigins: config.get("COLLOQUY_CORS_ORIGINS") ?? [],
+          ...tlsOf(config),
         },
       );
       url = gateway.url;
+      if (config.get("COLLOQUY_TLS_CERT") !== null) reload = () => gateway.reload();
       folder?.announce(url);
       ends.push(async () => {
+        gateway.retire();
         // Turns that run are served to their end while the sockets are still open.
         await drain();
         await gateway.stop(gateway_ms);
@@ -211,7 +218,7 @@ export async function startSystem(
     }
     return {
       url,
-      models,
+      ...{ models, reload },
       async ready(ms) {
         const until_ms = clock.now() + ms;
         for (;;) {
@@ -238,6 +245,17 @@ const look_ms = 25;
 /** A key of its own for accounts: whoever makes their ids need not be able to open content. */
 const accountsKeyOf = (masterKey: Uint8Array): Uint8Array =>
   new Uint8Array(hkdfSync("sha256", masterKey, "", "colloquy accounts", 32));
+
+function tlsOf(config: Config): { tls?: { cert: string; key: string } } {
+  const cert = config.get("COLLOQUY_TLS_CERT");
+  const key = config.get("COLLOQUY_TLS_KEY");
+  if (cert === null && key === null) return {};
+  if (cert === null || key === null) {
+    const missing = cert === null ? "COLLOQUY_TLS_CERT" : "COLLOQUY_TLS_KEY";
+    throw new AppError("unavailable", `TLS needs a certificate and its key: set ${missing}, too.`);
+  }
+  return { tls: { cert, key } };
+}
 
 function openAiOf(config: Config): Parameters<typeof createModels>[0]["openai"] {
   const apiKey = config.get("OPENAI_API_KEY");

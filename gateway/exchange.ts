@@ -70,6 +70,8 @@ export class Exchange {
   readonly traceId: string;
   /** Headers that every answer to this request carries. */
   readonly common: Record<string, string> = { ...security };
+  /** The connection ends behind this answer: whoever asks again is served elsewhere. */
+  last = false;
   readonly #res: HttpResponse;
   readonly #clock: Clock;
   #done = false;
@@ -146,7 +148,7 @@ export class Exchange {
     this.#res.cork(() => {
       this.#res.writeStatus(`${status} ${phrases[status] ?? "Unknown"}`);
       for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
-      const close = status === 413 && !this.#drains();
+      const close = this.last || (status === 413 && !this.#drains());
       if (this.method === "HEAD") this.#res.endWithoutBody(bytes?.byteLength ?? 0, close);
       else if (bytes === null) {
         if (status === 204 || status === 304) this.#res.endWithoutBody(undefined, close);

@@ -6,16 +6,21 @@ import {
   App,
   type HttpRequest,
   type HttpResponse,
+  SSLApp,
+  type TemplatedApp,
   type us_listen_socket,
   us_listen_socket_close,
   us_socket_local_port,
   type WebSocket,
+  type WebSocketBehavior,
   type us_socket_context_t,
 } from "uWebSockets.js";
 import { AppError, type ErrorCode, errorBody, errors } from "../schemas/errors.ts";
+import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
 import { offeredBy, socketBearerOf } from "./auth/authenticate.ts";
 import type { Identity } from "./auth/identity.ts";
+import { type CertificateFiles, followCertificate, judgeCertificate } from "./certificate.ts";
 import { mayConnect } from "./cors.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayPorts } from "./ports.ts";
@@ -26,6 +31,10 @@ import { Session, type Wire } from "./socket.ts";
 export interface Gateway {
   readonly url: string;
   readonly port: number;
+  /** Serves new connections with what the certificate's files hold now. Throws `unavailable`. */
+  reload(): void;
+  /** Before `stop`: `/ready` says no, no socket begins, and connections end behind their answers. */
+  retire(): void;
   /** Takes no more, tells every socket, and is gone after at most `drain_ms`. */
   stop(drain_ms: number): Promise<void>;
 }
@@ -36,6 +45,8 @@ export interface GatewayOptions {
   readonly port: number;
   /** Pages of these origins may talk to it, beside its own. */
   readonly corsOrigins: readonly string[];
+  /** Serves https and wss when there. */
+  readonly tls?: CertificateFiles;
 }
 
 interface SocketData {
@@ -50,30 +61,43 @@ type Socket = WebSocket<SocketData>;
 /** Above our own limit, so that an oversized frame is refused with a close code, not cut off. */
 const native_frame_bytes_max = 2 * 1024 * 1024;
 const protocol = "colloquy.v1";
+/** Browsers come by TLS only, for a year (RFC 6797). */
+const strict_transport = "max-age=31536000";
+const stopped_readiness: Readiness = {
+  ready: false,
+  checks: [{ name: "gateway", ok: false, detail: "It is stopping." }],
+};
 /** `LIBUS_LISTEN_EXCLUSIVE_PORT`. */
 const exclusive_port = 1;
+/** `LIBUS_LISTEN_DEFAULT`. */
+const shared_port = 0;
 
 export async function startGateway(ports: GatewayPorts, options: GatewayOptions): Promise<Gateway> {
-  const service = openService(ports);
+  let retiring = false;
+  const service = openService({
+    ...ports,
+    ready: async () => (retiring ? stopped_readiness : ports.ready()),
+  });
+  const apps: TemplatedApp[] = [];
   const sockets = new Set<Socket>();
   const exchanges = new Set<Exchange>();
   let stopping = false;
 
-  const app = App();
-  app.ws<SocketData>("/ws/chat", {
+  const exchangeOf = (res: HttpResponse, req: HttpRequest): Exchange => {
+    const exchange = new Exchange(res, req, ports.clock, ports.ids);
+    exchange.last = retiring;
+    if (options.tls !== undefined) {
+      exchange.common["Strict-Transport-Security"] = strict_transport;
+    }
+    return exchange;
+  };
+  const behavior: WebSocketBehavior<SocketData> = {
     maxPayloadLength: native_frame_bytes_max,
     maxBackpressure: limits.socket_buffer_bytes_max,
     idleTimeout: limits.socket_idle_s,
     sendPingsAutomatically: true,
     upgrade: (res, req, context) =>
-      upgrade(
-        new Exchange(res, req, ports.clock, ports.ids),
-        res,
-        context,
-        service,
-        options.corsOrigins,
-        () => stopping,
-      ),
+      upgrade(exchangeOf(res, req), res, context, service, options.corsOrigins, () => retiring),
     open(ws) {
       sockets.add(ws);
       const data = ws.getUserData();
@@ -107,37 +131,72 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
       data.session?.closed();
       data.session = null;
     },
-  });
-  app.any("/*", (res: HttpResponse, req: HttpRequest) => {
-    const exchange = new Exchange(res, req, ports.clock, ports.ids);
+  };
+  const request = (res: HttpResponse, req: HttpRequest): void => {
+    const exchange = exchangeOf(res, req);
     if (stopping) return exchange.problem("shutting_down", undefined, { "Retry-After": "1" });
     exchanges.add(exchange);
     void handle(exchange, service, options.corsOrigins).finally(() => exchanges.delete(exchange));
-  });
+  };
+  /** Throws `unavailable` for a certificate that cannot be used. */
+  const build = (): TemplatedApp => {
+    const { tls } = options;
+    if (tls !== undefined) judgeCertificate(tls, ports.clock.now());
+    const app =
+      tls === undefined ? App() : SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key });
+    apps.push(app);
+    return app.ws<SocketData>("/ws/chat", behavior).any("/*", request);
+  };
 
   await service.ready.catch((error: unknown) => {
     service.stop();
     throw error;
   });
-  const listening = await new Promise<us_listen_socket>((resolve, reject) => {
-    const listened = (socket: us_listen_socket | false): void => {
-      if (socket) resolve(socket);
-      else {
-        const where = `${options.host}:${options.port}`;
-        const why = "taken by another program, or cannot be listened on";
-        reject(
-          new AppError("unavailable", `${where} is ${why}; set COLLOQUY_PORT to another port.`),
-        );
-      }
-    };
-    // Without this option two gateways would share a port without a word. The server takes it
-    // together with a host; its types only lack that form.
-    Reflect.apply(app.listen, app, [options.host, options.port, exclusive_port, listened]);
-  }).catch((error: unknown) => {
+  const listen = (app: TemplatedApp, at: number, option: number): us_listen_socket => {
+    let listening: us_listen_socket | false = false;
+    const listened = (socket: us_listen_socket | false): void => void (listening = socket);
+    // With the exclusive one, two gateways cannot share a port without a word. The server takes it
+    // together with a host, and calls back before it returns; its types only lack that form.
+    Reflect.apply(app.listen, app, [options.host, at, option, listened]);
+    if (listening !== false) return listening;
+    const why = "taken by another program, or cannot be listened on";
+    const where = `${options.host}:${at}`;
+    throw new AppError("unavailable", `${where} is ${why}; set COLLOQUY_PORT to another port.`);
+  };
+  let listening: us_listen_socket;
+  try {
+    const app = build();
+    listening = listen(app, options.port, exclusive_port);
+    if (options.tls !== undefined) {
+      // Nobody else has the port. From now on it is shared, so that one with a renewed certificate can
+      // listen before the old one stops.
+      const port = us_socket_local_port(listening);
+      us_listen_socket_close(listening);
+      listening = listen(app, port, shared_port);
+    }
+  } catch (error) {
     service.stop();
     throw error;
-  });
+  }
   const port = us_socket_local_port(listening);
+  const reload = (): void => {
+    if (options.tls === undefined || stopping) return;
+    const app = build();
+    const renewed = listen(app, port, shared_port);
+    // The old one goes on with the connections that it has, and takes no more.
+    us_listen_socket_close(listening);
+    listening = renewed;
+  };
+  const unfollow =
+    options.tls === undefined
+      ? () => {}
+      : followCertificate(options.tls, ports.clock, () => {
+          try {
+            reload();
+          } catch (error) {
+            ports.report({ what: "a renewed certificate cannot be used", error });
+          }
+        });
 
   const until = (ms: number, done: () => boolean): Promise<void> =>
     new Promise((resolve) => {
@@ -149,18 +208,24 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
       look();
     });
 
+  const scheme = options.tls === undefined ? "http" : "https";
   return {
-    url: `http://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
+    url: `${scheme}://${options.host.includes(":") ? `[${options.host}]` : options.host}:${port}`,
     port,
+    reload,
+    retire() {
+      retiring = true;
+    },
     async stop(drain_ms) {
       if (stopping) return;
-      stopping = true;
+      retiring = stopping = true;
+      unfollow();
       us_listen_socket_close(listening);
       for (const stream of service.streams) stream.fail("shutting_down");
       await until(drain_ms / 2, () => exchanges.size === 0 && service.commands.inFlight === 0);
       for (const ws of sockets) fail(ws, "shutting_down");
       await until(drain_ms / 2, () => sockets.size === 0 && exchanges.size === 0);
-      app.close();
+      for (const app of apps) app.close();
       service.stop();
     },
   };

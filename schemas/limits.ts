@@ -211,6 +211,8 @@ export const limits = {
   revocations_wait_ms: 10_000,
   /** Frames of a socket whose credential is still being looked up. */
   frames_unready_max: 16,
+  /** How soon a renewed certificate is noticed by itself. */
+  certificate_look_ms: 60_000,
   /** Idempotency keys and what they came with, some 300 bytes each, for a day. */
   requests_bytes_max: 256 * 1024 * 1024,
   /** An Idempotency-Key. */

@@ -24,7 +24,7 @@ function isLocal(exchange: Exchange): boolean {
   const origin = exchange.header("origin");
   const site = exchange.header("sec-fetch-site");
   return (
-    (origin === "" || origin === `http://${host}`) &&
+    (origin === "" || origin === `http://${host}` || origin === `https://${host}`) &&
     (site === "" || site === "same-origin" || site === "none") &&
     exchange.header("x-forwarded-for") === "" &&
     exchange.header("forwarded") === ""
