@@ -114,6 +114,27 @@ describe("a chat of the AI SDK", () => {
     expect(textOf(user)).toBe("late [[tokens:3]]");
   });
 
+  test("I6: a stream that was lost is read to its end later, once, though nothing runs", async () => {
+    const talk = await opened({ id: "lost" });
+    const { provider } = running.world;
+    provider.script({ tokens: ["One ", "two"], gate: true });
+    const sent = talk.chat.sendMessage({ text: "Lose me" });
+    await provider.whenRequest(({ message }) => message === "Lose me");
+    provider.release(1);
+    await talk.until(({ messages }) => textOf(messages[1]) === "One ");
+    const watcher = await running.connect();
+    await watcher.ask({ type: "subscribe", conversation: await conversationOf(talk) });
+    await talk.chat.stop();
+    await sent;
+    provider.release(1);
+    await watcher.next("end");
+    await talk.chat.resumeStream();
+    expect(texts(talk)).toEqual(["Lose me", "One two"]);
+    const again = async (): Promise<number> =>
+      (await running.http("GET", `${chats}/lost/stream`)).status;
+    expect(await again()).toBe(204);
+  });
+
   test("stop only detaches; cancel ends the answer for everybody", async () => {
     const talk = await opened({ id: "stopped" });
     running.world.provider.script({ tokens: ["One ", "two"], gate: true });
