@@ -154,6 +154,7 @@ export async function startSystem(
       });
       const pulling = consumeCommands({
         ...{ streams, secret, partitions, report },
+        previousSecrets: config.get("COLLOQUY_SECRET_PREVIOUS") ?? [],
         worker: workers,
         inbox: host,
       });

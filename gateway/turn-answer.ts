@@ -85,7 +85,9 @@ export async function answerTurns(
   // No turn lives as long as a timer can wait.
   const expires = Math.min(Math.max(0, who.expires_ms - clock.now()), 2 ** 30);
   const cancel = clock.after(expires, () => stream.fail("token_expired"));
+  const release = service.revocations.hold(who, (code) => stream.fail(code));
   await outflow.closed;
+  release();
   cancel();
   service.streams.delete(stream);
 }

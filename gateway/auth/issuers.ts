@@ -38,10 +38,13 @@ export function judgeIssuers(issuers: readonly Issuer[]): Judge {
     known.set(issuer.issuer, { issuer, keys, asked_ms: 0 });
   }
   return (credential, now_ms) => {
-    const [, payload = ""] = credential.split(".");
+    const [header = "", payload = ""] = credential.split(".");
     const { iss } = known.size === 0 ? {} : fieldsOf(payload);
     const found = typeof iss === "string" ? known.get(iss) : undefined;
-    return found === undefined ? null : judged(found, credential, now_ms);
+    if (found === undefined) return null;
+    // Nothing that a token calls critical is known here, as with our own.
+    if (fieldsOf(header)["crit"] !== undefined) throw new AppError("unauthenticated");
+    return judged(found, credential, now_ms);
   };
 }
 

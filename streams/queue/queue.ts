@@ -40,6 +40,8 @@ export interface QueueOptions {
   readonly streams: Streams;
   /** Checks who signed for a command. */
   readonly secret: Uint8Array;
+  /** Those that are believed besides, while the secret is replaced. */
+  readonly previousSecrets?: readonly Uint8Array[];
   readonly worker: Workers;
   readonly partitions: number;
   readonly inbox: Inbox;
@@ -180,11 +182,11 @@ export function consumeCommands(options: QueueOptions): CommandQueue {
 
 /** Gathers what arrives, checks it, and hands it on; the result takes one message. */
 function gathering(
-  { streams, secret, inbox, report }: QueueOptions,
+  { streams, secret, previousSecrets, inbox, report }: QueueOptions,
   clock: Clock,
   burials: Set<Promise<void>>,
 ): (message: JsMsg, pin: Pin) => void {
-  const signer = bySigner(secret);
+  const signer = bySigner(secret, previousSecrets);
   const replies = replyPort(streams);
   const parts = { streams, clock, burials, report };
   let arrived: Arrival[] = [];

@@ -22,6 +22,14 @@ test("I10: a signature says who, for one command of one tenant", () => {
   expect(bySigner(new Uint8Array(32)).verify(token, "acme", command)).toBeNull();
 });
 
+test("a secret that is being replaced is believed, and does not sign", () => {
+  const next = bySigner(new Uint8Array(32).fill(2), [secret]);
+  expect(next.verify(signer.sign(ann, "acme", command), "acme", command)).toMatchObject({
+    by: ann,
+  });
+  expect(signer.verify(next.sign(ann, "acme", command), "acme", command)).toBeNull();
+});
+
 test("it is a JWT to others, and theirs is one to us", async () => {
   const token = signer.sign(ann, "acme", command);
   const { payload, protectedHeader } = await jwtVerify(token, secret, { audience: "acme" });
