@@ -1,5 +1,6 @@
 /** The commands as somebody types them, right and wrong, in processes of their own. */
 import { spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -29,6 +30,7 @@ test.each([
   [["token"], /needs --tenant and --user/],
   [["token", "--tenant", "A", "--user", "u"], /--tenant is a slug/],
   [["token", "--tenant", "a", "--user", "u", "--role", "king"], /--role is one of/],
+  [["token", "--tenant", "accounts", "--user", "u"], /the tenant accounts is kept for accounts/i],
   [["token", "--tenant", "a", "--user", "u", "--ttl", "soon"], /--ttl is a time like/],
   [["config", "extra"], /one word too many/],
   [["chat", "--url", "nowhere"], /--url is not a URL/],
@@ -59,6 +61,20 @@ test("token prints a token that the gateway takes, and nothing else", async () =
   );
   expect(who).toMatchObject({ tenant: "acme", user: "ann@example.com", role: "member" });
   expect(Math.round((who.expires_ms - Date.now()) / 60_000)).toBe(15);
+});
+
+test("token signs with the configured key, and a key that is none is one sentence", async () => {
+  const { privateKey } = generateKeyPairSync("ed25519");
+  const path = join(folder, "signing.pem");
+  writeFileSync(path, privateKey.export({ format: "pem", type: "pkcs8" }));
+  const words = ["token", "--tenant", "acme", "--user", "ann", "--role", "viewer"];
+  const signed = await colloquy(words, { folder, env: { COLLOQUY_SIGNING_KEY: path } });
+  const ring = openKeyRing({ secrets: [], signing: privateKey });
+  expect(verifyAccessToken(ring, signed.out.trim(), Date.now())).toMatchObject({ role: "viewer" });
+  writeFileSync(path, "no key");
+  const refused = await colloquy(words, { folder, env: { COLLOQUY_SIGNING_KEY: path } });
+  expect(refused).toMatchObject({ code: 2, out: "" });
+  expect(refused.err).toBe(`COLLOQUY_SIGNING_KEY: ${path} holds no key in PEM or JWK form.\n`);
 });
 
 test("token makes the data folder, or says in one sentence why it cannot", async () => {
