@@ -29,6 +29,7 @@ import { type Operation, taken } from "./operation.ts";
 import { serveAsset } from "./page.ts";
 import type { Service } from "./service.ts";
 import * as serviceApi from "./service-api.ts";
+import * as usage from "./usage-api.ts";
 
 /** The whole table; `/openapi.json` is made of it. */
 export const operations: readonly Operation[] = [
@@ -41,6 +42,7 @@ export const operations: readonly Operation[] = [
   ...conversations.operations,
   ...history.operations,
   ...audit.operations,
+  ...usage.operations,
   ...chats.operations,
   ...runs.operations,
 ];

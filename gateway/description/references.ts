@@ -3,6 +3,7 @@
  * among the components, and everywhere else as a reference to it.
  */
 import * as http from "../../schemas/http.ts";
+import * as usage from "../../schemas/usage.ts";
 import type { Schema } from "../../schemas/validate.ts";
 
 export type Json =
@@ -18,7 +19,7 @@ const isSchema = (value: unknown): value is Schema =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 const names: ReadonlyMap<unknown, string> = new Map(
-  Object.entries(http)
+  Object.entries({ ...http, ...usage })
     .flatMap(([name, value]): [Schema, string][] => (isSchema(value) ? [[value, name]] : []))
     // Every loader of modules has an order of its own.
     .toSorted(([, one], [, other]) => (one < other ? -1 : 1)),

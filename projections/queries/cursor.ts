@@ -8,7 +8,7 @@ import { limits } from "../../schemas/limits.ts";
 import { parseJson } from "../../schemas/validate.ts";
 
 export type CursorList =
-  | ("conversations" | "messages" | "events" | "audit")
+  | ("conversations" | "messages" | "events" | "audit" | "usage")
   | ("members" | "invitations" | "keys");
 
 const cursor_chars_max = 512;

@@ -5,12 +5,14 @@
 import { AppError } from "../../schemas/errors.ts";
 import type { AuditList, Conversation, Message, Page } from "../../schemas/http.ts";
 import { isTenant, isUuid, type Kind } from "../../schemas/ids.ts";
+import type { UsageList } from "../../schemas/usage.ts";
 import type { Database } from "../postgres.ts";
 import { type AuditPage, listAudit, parkedActors } from "./audit.ts";
 import { type ConversationPage, listConversations, oneConversation } from "./conversations.ts";
 import { type FollowPositions, watchFreshness } from "./freshness.ts";
 import { identities, type Identities } from "./identity.ts";
 import { listMessages, type MessagePage } from "./messages.ts";
+import { readUsage, type UsagePage } from "./usage.ts";
 
 /** Waits until the projectors that a query reads have reached this EVENTS sequence. */
 interface Fresh {
@@ -28,6 +30,8 @@ export interface Queries {
   audit(page: AuditPage & Fresh): Promise<AuditList>;
   /** Who there is. */
   readonly identity: Identities;
+  /** By day and model, the latest first, and the sum of all. Throws `bad_cursor`, `stale`. */
+  usage(page: UsagePage & Fresh): Promise<UsageList>;
   /** Projector → EVENTS sequence that it has reached. */
   positions(): Promise<Readonly<Record<string, number>>>;
   /** Ends the following of positions. */
@@ -76,6 +80,10 @@ export function openQueries(database: Database, follow: FollowPositions): Querie
         parkedActors(database.tenant(page.tenant), page),
       ]);
       return { ...list, parked };
+    },
+    async usage(page) {
+      await freshness.reached(["model_calls", "conversations"], page.minSeq);
+      return readUsage(database.tenant(page.tenant), page);
     },
     identity: identities(database, async (projector, { tenant, kind, id }, minSeq) => {
       await freshness.reached([projector], minSeq);
