@@ -6,6 +6,7 @@ import { cold } from "./cold.ts";
 import { commands } from "./commands.ts";
 import { fanout } from "./fanout.ts";
 import { machine, type Figure } from "./figures.ts";
+import { http } from "./http.ts";
 import { projectionLag } from "./projection-lag.ts";
 import { rebuildScenario } from "./rebuild.ts";
 import { takeover } from "./takeover.ts";
@@ -20,6 +21,7 @@ const scenarios = {
   takeover: "time from kill -9 of a worker to the next token of the answer it was writing",
   turns: "first-token latency, turns per second beside a bare loop, CPU per token",
   fanout: "deliveries per second of one conversation to many sockets, latency, memory a socket",
+  http: "requests per second and their P95: the edge beside a bare route, a read, a command",
   rebuild: "events per second into new read models, on Postgres and on PGlite, and memory",
   "projection-lag": "time from an append until Postgres shows it, at 100, 1,000 and 3,000 events/s",
   verify: "events per second of a log whose chains are proved",
@@ -105,6 +107,9 @@ switch (scenario) {
     break;
   case "fanout":
     await fanout(print, scale, sockets);
+    break;
+  case "http":
+    await http(print, scale);
     break;
   case "rebuild":
     await rebuildScenario(print, scale, say);
