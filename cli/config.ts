@@ -206,6 +206,10 @@ export const keys = {
     "10",
     "How often a worker anchors the chains of the tenants that changed (docs/OPERATING.md); 0: never.",
   ),
+  COLLOQUY_WEBHOOKS_PRIVATE: choice("0", "1")(
+    "0",
+    "Whether webhooks may go to private, link-local and loopback addresses (`1`): for tests, or when everybody who may make webhooks may reach them anyway.",
+  ),
   COLLOQUY_CORS_ORIGINS: origins(
     "",
     "Web origins besides its own whose pages may call the HTTP API and open sockets.",

@@ -8,6 +8,7 @@ import { createHost } from "../actors/host.ts";
 import type { Ports } from "../actors/ports.ts";
 import { startGateway } from "../gateway/server.ts";
 import { startPublisher } from "../integrations/publisher.ts";
+import { startWebhooks } from "../integrations/webhooks/runner.ts";
 import { createModels, type ModelRegistry } from "../models/registry.ts";
 import { extractTitle } from "../models/titler.ts";
 import { leaseOf } from "../projections/generations.ts";
@@ -125,6 +126,12 @@ export async function startSystem(
         ...{ streams, vault, log, clock, report, holder: ids() },
       });
       ends.push(() => publisher.stop());
+      const webhooks = await startWebhooks({
+        ...{ streams, vault, clock, ids, report, holder: ids() },
+        publish: commandPublisher(streams, secret),
+        anywhere: config.get("COLLOQUY_WEBHOOKS_PRIVATE") === "1",
+      });
+      ends.push(() => webhooks.stop());
     }
 
     let drain = (): Promise<void> => Promise.resolve();

@@ -109,6 +109,11 @@ export const errors = {
     "operator",
     "The command could not be handled and is in the dead letters.",
   ),
+  webhook_failed: row(
+    502,
+    "client",
+    "The webhook did not take the event however often it was posted.",
+  ),
   content_erased: row(410, "nobody", "The content has been erased."),
   stale: row(504, "operator", "The read model has not reached the wished sequence.", {
     retryable: true,

@@ -113,7 +113,7 @@ export function tokenSubject(ref: ActorRef): string {
 }
 
 /** `dead.<origin>.<tenant>.<kind>.<id>`; parts that are not ours become `unknown`. */
-export function deadSubject(origin: "commands", ref: ActorRef | null): string {
+export function deadSubject(origin: "commands" | "webhooks", ref: ActorRef | null): string {
   return ref === null
     ? `dead.${origin}.unknown.unknown.unknown`
     : `dead.${origin}.${ref.tenant}.${ref.kind}.${ref.id}`;
@@ -144,6 +144,14 @@ export function feedSubject(ref: ActorRef, type: string): string {
 export const feedSubjects = ["feed.*.*.*.*", "feedmark.*"] as const;
 /** `feedmark.<0|1>`: where the publisher of the feed writes what comes next, by turns. */
 export const feedMarkSubject = (turn: number): string => `feedmark.${turn % 2}`;
+/** What the feed tells a tenant of the public types that `patterns` mean; no two of them overlap. */
+export function feedFilters(tenant: string, patterns: readonly string[]): string[] {
+  if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
+  if (patterns.includes("*")) return [`feed.${tenant}.*.*.*`];
+  const all = new Set(patterns.filter((one) => /^[a-z]+\.(\*|[a-z]+)$/.test(one)));
+  const left = [...all].filter((one) => one.endsWith(".*") || !all.has(`${one.split(".")[0]}.*`));
+  return left.map((one) => `feed.${tenant}.${one}.*`);
+}
 /** All that the feed says of an actor. */
 export function feedFilter(ref: ActorRef): string {
   assertRef(ref);

@@ -17,6 +17,7 @@ export const workers_bucket = "WORKERS";
 export const leases_bucket = "LEASES";
 export const snapshots_bucket = "SNAPSHOTS";
 export const requests_bucket = "REQUESTS";
+export const webhooks_bucket = "WEBHOOKS";
 export const blobs_bucket = "BLOBS";
 
 export type Declared = Partial<StreamConfig> & Pick<StreamConfig, "name" | "storage">;
@@ -115,6 +116,8 @@ export function topology(partitions: number, replicas: 1 | 3): readonly Declared
     bucket(leases_bucket, { storage: "memory", max_age: nanos(limits.worker_ttl_ms) }),
     // A key that is erased is overwritten where it lies, which is a delete.
     bucket(keys_bucket, { deny_delete: false }),
+    // Of a webhook that is gone nothing is written any more.
+    bucket(webhooks_bucket, { deny_delete: false, max_age: nanos(30 * day_ms) }),
     bucket("CONFIG", {}),
     // Forgets the oldest when it is full: then a key is only no longer compared.
     bucket(requests_bucket, {

@@ -9,7 +9,8 @@ import type { ActorRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { deadSubject } from "../../schemas/subjects.ts";
 import type { Streams } from "../connection.ts";
-import { commands_stream } from "../topology.ts";
+import type { FeedMessage } from "../feed/readers.ts";
+import { commands_stream, feed_stream } from "../topology.ts";
 
 /**
  * Headers of the original that are kept, under `Original-…`, so that none of them acts again. Those of
@@ -61,6 +62,28 @@ export async function bury(
     timeout: limits.append_timeout_ms,
   };
   await streams.tracked(streams.js.publish(deadSubject("commands", ref), payload, options));
+}
+
+/**
+ * Stores an event of the feed that a webhook did not take. It lies with the letters of the actor that
+ * it tells of, so that it is erased with that. Rejects when it is not stored.
+ */
+export async function buryEvent(
+  streams: Streams,
+  { subject, json, sequence, at, deliveries }: FeedMessage,
+  { ref, webhook, reason }: { ref: ActorRef | null; webhook: string; reason: string },
+): Promise<void> {
+  const made = headers();
+  made.set("Colloquy-Code", "webhook_failed" satisfies ErrorCode);
+  made.set("Colloquy-Reason", oneLine(reason));
+  made.set("Colloquy-Subject", oneLine(subject));
+  made.set("Colloquy-Sequence", String(sequence));
+  made.set("Colloquy-Stored", at);
+  made.set("Colloquy-Deliveries", String(deliveries));
+  made.set("Colloquy-Webhook", webhook);
+  const msgID = `${feed_stream}:${webhook}:${sequence}:${at}`;
+  const options = { headers: made, msgID, timeout: limits.append_timeout_ms };
+  await streams.tracked(streams.js.publish(deadSubject("webhooks", ref), json, options));
 }
 
 const isoOf = (nanos: bigint): string => new Date(Number(nanos / 1_000_000n)).toISOString();

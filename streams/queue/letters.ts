@@ -178,6 +178,9 @@ function letterOf({ subject: where, seq, time, header, data }: StoredMsg): Lette
   const reply = headers_kept[reply_header];
   const ref = there?.ref ?? null;
   const stuck = (): string | null => {
+    if (there?.origin === "webhooks") {
+      return `it is an event for webhook ${text("Webhook")}: have the webhook told again since then (docs/INTEGRATIONS.md)`;
+    }
     if (there?.origin !== "commands") return "it is no command";
     if (target === null) return "its subject is not that of a command";
     if (ref === null || refKey(target.ref) !== refKey(ref))

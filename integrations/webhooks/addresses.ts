@@ -1,0 +1,68 @@
+/**
+ * Which addresses a webhook may be posted to: those of the public internet alone, unless the operator
+ * says otherwise, so that nobody reads our neighbours through us (SSRF). The address that was judged
+ * is the one that is connected to: a name that is looked up twice could be another the second time.
+ */
+import { lookup } from "node:dns";
+import { BlockList, isIP, type LookupFunction } from "node:net";
+
+/** Everything that the registries of special addresses keep out of the public internet (RFC 6890). */
+const special = new BlockList();
+for (const [net, bits] of [
+  ["0.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["100.64.0.0", 10],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.0.0.0", 24],
+  ["192.0.2.0", 24],
+  ["192.88.99.0", 24],
+  ["192.168.0.0", 16],
+  ["198.18.0.0", 15],
+  ["198.51.100.0", 24],
+  ["203.0.113.0", 24],
+  ["224.0.0.0", 3],
+] as const) {
+  special.addSubnet(net, bits, "ipv4");
+}
+const global = new BlockList();
+global.addSubnet("2000::", 3, "ipv6");
+for (const [net, bits] of [
+  ["2001::", 23],
+  ["2001:db8::", 32],
+  ["2002::", 16],
+  ["3fff::", 20],
+] as const) {
+  special.addSubnet(net, bits, "ipv6");
+}
+
+/** Whether an IP address belongs to the public internet; what is no address does not. */
+export function isPublicAddress(address: string): boolean {
+  const bare = address.replace(/^\[|\]$/g, "");
+  if (isIP(bare) === 4) return !special.check(bare, "ipv4");
+  // An IPv4 address in another coat (mapped, NAT64, 6to4) is not among the global ones that are left.
+  return isIP(bare) === 6 && global.check(bare, "ipv6") && !special.check(bare, "ipv6");
+}
+
+/** The look-up of a connection: refuses a name as soon as one of its addresses is not public. */
+export const publicLookup: LookupFunction = (hostname, options, callback) => {
+  lookup(hostname, { ...options, all: true }, (error, addresses) => {
+    if (error !== null) return callback(error, []);
+    const [first] = addresses;
+    if (first === undefined || !addresses.every(({ address }) => isPublicAddress(address))) {
+      return callback(new PrivateAddress(), []);
+    }
+    return options.all === true
+      ? callback(null, addresses)
+      : callback(null, first.address, first.family);
+  });
+};
+
+/** The host is, or stands for, an address that is nobody's business outside. */
+export class PrivateAddress extends Error {
+  constructor() {
+    super("the address is not public");
+    this.name = "PrivateAddress";
+  }
+}
