@@ -1,5 +1,5 @@
 /** A conversation and what changed in it as a person reads them. Nothing of it reaches a terminal raw. */
-import type { Conversation, Message } from "../schemas/http.ts";
+import type { Message, StoredConversation } from "../schemas/http.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import type { Difference, State } from "./difference.ts";
 import { printable } from "./terminal.ts";
@@ -25,7 +25,7 @@ export function stateLines(tenant: string, state: State): string[] {
   ];
 }
 
-function fieldLines(conversation: Conversation): string[] {
+function fieldLines(conversation: StoredConversation): string[] {
   const { id: _, revision: __, ...fields } = conversation;
   return Object.entries(fields).map(([field, value]) => `  ${field.padEnd(9)}  ${shown(value)}`);
 }

@@ -1,5 +1,5 @@
 /** What changed between two states of a conversation: of itself, and message by message. Pure. */
-import type { Conversation, Message } from "../schemas/http.ts";
+import type { Message, StoredConversation } from "../schemas/http.ts";
 
 /** A conversation behind one of its commits; null before its first. */
 export interface State {
@@ -7,7 +7,7 @@ export interface State {
   readonly revision: number;
   /** When that came; null before the first. */
   readonly at: string | null;
-  readonly conversation: Conversation | null;
+  readonly conversation: StoredConversation | null;
   readonly messages: readonly Message[];
 }
 

@@ -16,6 +16,8 @@ export interface Request {
   readonly id: string;
   readonly data: object;
   readonly by: By;
+  /** May act on what integrations of the tenant began. */
+  readonly manages?: boolean;
   readonly traceparent: string | null;
 }
 

@@ -56,10 +56,12 @@ async function listAll(call: Call): Promise<Shown<Page<Conversation>>> {
   const { query, who, min_seq, service } = call;
   const status = oneOf(query, "status", ["active", "archived"] as const);
   const origin = oneOf(query, "origin", ["chat", "api"] as const);
+  const shared = oneOf(query, "shared", ["true", "false"] as const);
   const cursor = query.get("cursor");
   const value = await service.ports.queries.conversations({
     tenant: who.tenant,
-    owner: who.user,
+    user: who.user,
+    ...(shared === null ? {} : { shared: shared === "true" }),
     limit: limitOf(query),
     ...(status === null ? {} : { status }),
     ...(origin === null ? {} : { origin }),
@@ -70,16 +72,15 @@ async function listAll(call: Call): Promise<Shown<Page<Conversation>>> {
 }
 
 /** One conversation as the read model has it, once it has what was acked or pushed here. */
-async function readOne(call: Call, id: string): Promise<Shown<Conversation>> {
+function readOne(call: Call, id: string): Promise<Shown<Conversation>> {
   const ref = conversationRef(call.who, id);
-  if ((await call.service.owners.access(ref, call.who)) !== "granted") {
-    throw new AppError("not_found");
-  }
   return readAt(call, ref, Math.max(call.min_seq, call.service.sequences.of(ref)));
 }
 
 async function readAt(call: Call, ref: ActorRef, sequence: number): Promise<Shown<Conversation>> {
   const { queries, log } = call.service.ports;
+  const access = await call.service.owners.accessOf(ref, call.who);
+  if (access === null) throw new AppError("not_found");
   let seen = sequence;
   let row = await queries.conversation(ref.tenant, ref.id, seen || undefined);
   if (row === null) {
@@ -90,7 +91,10 @@ async function readAt(call: Call, ref: ActorRef, sequence: number): Promise<Show
   }
   if (row === null) throw new AppError("not_found");
   if (row.status === "deleted") throw new AppError("conversation_deleted");
-  return { value: row, sequence: seen, headers: { ETag: revisionTag(row.revision) } };
+  const shares =
+    access === "owner" ? await queries.shares(ref.tenant, ref.id, seen || undefined) : null;
+  const headers = { ETag: revisionTag(row.revision) };
+  return { value: { ...row, access, shares: shares && [...shares] }, sequence: seen, headers };
 }
 
 /** A page of messages. Throws `not_found`, `bad_cursor`. */
@@ -100,6 +104,7 @@ export async function listMessages(call: Call, id: string): Promise<Shown<Page<M
   const value = await call.service.ports.queries.messages({
     tenant: call.who.tenant,
     conversation: id,
+    reader: call.who.user,
     all: call.query.get("all") === "true",
     limit: limitOf(call.query),
     ...(cursor === null ? {} : { cursor }),
@@ -178,7 +183,7 @@ export const operations: readonly Operation[] = [
     id: "listConversations",
     method: "GET",
     path: base,
-    summary: "The caller's conversations, the last changed first.",
+    summary: "The caller's conversations and those shared with the caller, the last changed first.",
     tag: "conversations",
     access: "conversations.read",
     limit: "read",

@@ -7,15 +7,20 @@ import { stateAt, unlessDeleted } from "../projections/queries/history.ts";
 import { pageSize, readCursor, writeCursor } from "../projections/queries/cursor.ts";
 import { type Commit, empty_head, type Head, headOf } from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
-import { contentFields } from "../schemas/events.ts";
+import { contentFields, type EventType } from "../schemas/events.ts";
 import { ConversationState, LoggedEvent, type Page, pageOf } from "../schemas/http.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { PageQuery, Revision } from "../schemas/parameters.ts";
+import type { Access } from "../schemas/sharing.ts";
 import { BrokenChain } from "../streams/faults.ts";
 import { type Call, limitOf, type Shown } from "./call.ts";
 import { type Operation, operation } from "./operation.ts";
 import { conversationRef } from "./service.ts";
+
+const owners_events: ReadonlySet<EventType> = new Set([
+  ...(["conversation.shared", "conversation.unshared", "message.rated"] as const),
+]);
 
 /** A place between two events: the last one given, and the head in front of the commit to go on with. */
 type Place = readonly [given: number, revision: number, sequence: number, hash: string];
@@ -36,7 +41,7 @@ async function listEvents(call: Call, id: string): Promise<Shown<Page<LoggedEven
   const cursor = call.query.get("cursor");
   const from = cursor === null ? null : readCursor("events", cursor, isPlace);
   const { log } = call.service.ports;
-  const last = await mayRead(call, ref);
+  const { last, access } = await mayRead(call, ref);
   const [given = 0, revision = 0, sequence = 0, hash = empty_head.hash] = from ?? [];
   const items: LoggedEvent[] = [];
   let shown = 0;
@@ -45,7 +50,7 @@ async function listEvents(call: Call, id: string): Promise<Shown<Page<LoggedEven
   let head: Head = { revision, sequence, hash };
   try {
     for await (const commit of unlessDeleted(log.read(ref, head), last)) {
-      for (const one of eventsOf(commit)) {
+      for (const one of eventsOf(commit, access)) {
         if (one.revision <= given) continue;
         const end = items.at(-1);
         const full = items.length === size || chars > limits.history_chars_max;
@@ -81,38 +86,44 @@ async function readState(
   const ref = conversationRef(call.who, id);
   const cursor = call.query.get("cursor");
   const page = {
-    ...{ revision, limit: limitOf(call.query) },
+    ...{ revision, limit: limitOf(call.query), reader: call.who.user },
     ...(cursor === null ? {} : { cursor }),
   };
-  const last = await mayRead(call, ref);
+  const { last, access } = await mayRead(call, ref);
   if (headOf(last).revision < page.revision) throw new AppError("revision_not_found");
   const { log } = call.service.ports;
   const leave = call.service.folding.enter(ref.tenant);
   try {
     const state = await stateAt(unlessDeleted(log.read(ref, empty_head), last), page);
     if (state === null) throw new AppError("revision_not_found");
-    const { sequence, ...value } = state;
-    return { value, sequence };
+    const { conversation, shares: list, sequence, ...value } = state;
+    const shares = access === "owner" ? [...list] : null;
+    return { value: { ...value, conversation: { ...conversation, access, shares } }, sequence };
   } finally {
     leave();
   }
 }
 
-/** The conversation's last commit, for whom it belongs to. Throws `not_found`. */
-async function mayRead({ service, who }: Call, ref: ActorRef): Promise<Commit> {
-  const access = await service.owners.access(ref, who);
-  const last = access === "granted" ? await service.ports.log.last(ref) : null;
-  if (last === null) throw new AppError("not_found");
-  return last;
+/** The conversation's last commit, for who may read it, and what they may do. Throws `not_found`. */
+async function mayRead(
+  { service, who }: Call,
+  ref: ActorRef,
+): Promise<{ readonly last: Commit; readonly access: Access }> {
+  const access = await service.owners.accessOf(ref, who);
+  const last = access === null ? null : await service.ports.log.last(ref);
+  if (access === null || last === null) throw new AppError("not_found");
+  return { last, access };
 }
 
-function* eventsOf(commit: Commit): Generator<LoggedEvent> {
+/** Whom it is shared with, and what each thinks of its answers, is for its owner. */
+function* eventsOf(commit: Commit, access: Access): Generator<LoggedEvent> {
   const { by, at, command, erased } = commit;
   for (const [index, { type, data }] of commit.events.entries()) {
-    const redacted = erased && contentFields[type] !== undefined;
+    const hidden = access !== "owner" && owners_events.has(type);
+    const redacted = hidden || (erased && contentFields[type] !== undefined);
     yield {
-      ...{ revision: commit.revision + index, type, data: { ...data }, by, at, command },
-      commit: commit.commit,
+      ...{ revision: commit.revision + index, type, data: hidden ? {} : { ...data }, by, at },
+      ...{ command, commit: commit.commit },
       ...(redacted ? { redacted } : {}),
     };
   }

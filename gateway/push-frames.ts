@@ -8,8 +8,14 @@ import { limits } from "../schemas/limits.ts";
 import type { TokenFrame } from "../schemas/tokens.ts";
 import type { Position, PushFrame } from "./cursor.ts";
 
-/** Bookkeeping of the log: the same text reaches clients as token frames and with the ending. */
-const hidden: ReadonlySet<DomainEvent["type"]> = new Set(["turn.checkpointed"]);
+/**
+ * Bookkeeping of the log: the same text reaches clients as token frames and with the ending. And what
+ * is between a conversation's owner and one other: everybody who reads it is sent the same frame.
+ */
+const hidden: ReadonlySet<DomainEvent["type"]> = new Set([
+  "turn.checkpointed",
+  ...(["conversation.shared", "conversation.unshared", "message.rated"] as const),
+]);
 
 type Ending = Extract<DomainEvent, { type: EndingType }>;
 

@@ -24,6 +24,7 @@ import { describing } from "./description-api.ts";
 import type { Exchange } from "./exchange.ts";
 import * as history from "./history-api.ts";
 import { sameRequest } from "./idempotency.ts";
+import * as shares from "./shares-api.ts";
 import { matcher } from "./matcher.ts";
 import { type Operation, taken } from "./operation.ts";
 import { serveAsset } from "./page.ts";
@@ -41,6 +42,7 @@ export const operations: readonly Operation[] = [
   ...keys.operations,
   ...conversations.operations,
   ...history.operations,
+  ...shares.operations,
   ...audit.operations,
   ...usage.operations,
   ...chats.operations,

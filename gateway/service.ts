@@ -6,7 +6,7 @@ import { openRequests, type Requests } from "../streams/queue/requests.ts";
 import { Owners } from "./access.ts";
 import { judgeApiKeys } from "./auth/api-keys.ts";
 import { type Authenticate, openAuthenticate } from "./auth/authenticate.ts";
-import { type Identity, must } from "./auth/identity.ts";
+import { type Identity, must, permits } from "./auth/identity.ts";
 import { judgeIssuers } from "./auth/issuers.ts";
 import { openPasswords, type Passwords } from "./auth/passwords.ts";
 import { openPeople, type People } from "./auth/people.ts";
@@ -54,7 +54,7 @@ export function openService(ports: GatewayPorts): Service {
     refuse: (who) => revocations.refuse(who),
   });
   const lanes = openLanes(ports.streams, ports.vault, ports.ids());
-  const owners = new Owners(log);
+  const owners = new Owners({ log, clock, report });
   const sequences = new Sequences();
   const commands = new Commands(lanes, ports.publish, clock);
   const rooms = new Rooms({
@@ -64,6 +64,7 @@ export function openService(ports: GatewayPorts): Service {
     report,
     noticed(commit) {
       sequences.saw(commit.ref, commit.sequence);
+      owners.noticed(commit);
       commands.noticed(commit);
     },
   });
@@ -118,7 +119,7 @@ export async function command(
   traceparent: string | null = null,
 ): Promise<void> {
   const { ref, data } = request;
-  must(who, "conversations.write");
+  must(who, request.name === "rate" ? "conversations.read" : "conversations.write");
   const model = "model" in data ? data.model : undefined;
   if (typeof model === "string" && !service.ports.knowsModel(model)) {
     throw new AppError("model_not_found");
@@ -133,7 +134,8 @@ export async function command(
     throw error instanceof AppError ? error : new AppError("unavailable");
   }
   const by = { type: "user" as const, id: who.user };
-  service.commands.run({ ...request, by, traceparent }, (outcome) => {
+  const manages = permits(who, "conversations.manage");
+  service.commands.run({ ...request, by, manages, traceparent }, (outcome) => {
     if (outcome.ok) {
       service.sequences.saw(ref, outcome.sequence);
       lease.room.expect(outcome.revision);

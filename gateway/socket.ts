@@ -231,11 +231,18 @@ export class Session {
     if (this.#held.size >= limits.subscriptions_per_socket_max) {
       throw new AppError("too_many_subscriptions");
     }
-    const lease = this.#service.rooms.enter(conversationRef(this.#identity, conversation));
-    const subscription = new Subscription(lease.room, this.#wire, (error) => {
-      this.#service.ports.report({ what: "a replay failed", ref: lease.room.ref, error });
+    const ref = conversationRef(this.#identity, conversation);
+    const lease = this.#service.rooms.enter(ref);
+    const failed = (error: unknown): void => {
+      if (error instanceof AppError && error.code === "unshared") {
+        if (this.#held.get(conversation) === held) this.#drop(conversation);
+        return this.#send({ type: "unsubscribed", conversation, error: error.body() });
+      }
+      this.#service.ports.report({ what: "a replay failed", ref, error });
       this.fail("unavailable");
-    });
+    };
+    const right = this.#service.owners.right(ref, this.#identity);
+    const subscription = new Subscription(lease.room, this.#wire, failed, right);
     const held = { subscription, lease };
     this.#held.set(conversation, held);
     return held;
@@ -256,6 +263,9 @@ export class Session {
         identity: this.#identity,
         changed: (conversation) => {
           if (this.#watcher === watcher) this.#send({ type: "changed", conversation });
+        },
+        removed: (conversation) => {
+          if (this.#watcher === watcher) this.#send({ type: "removed", conversation });
         },
       };
       this.#watcher = watcher;

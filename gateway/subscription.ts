@@ -4,6 +4,8 @@
  * stands exactly where the room stands. A slow socket is only a lagging cursor: past the watermark
  * nothing is pushed, and its position is all that is kept (I6, I11).
  */
+import { AppError } from "../schemas/errors.ts";
+import type { Right } from "./access.ts";
 import { Cursor, type Position, type PushFrame } from "./cursor.ts";
 import { advance } from "./push-frames.ts";
 import { isUpToDate, type Member, type Outgoing, type Room } from "./room.ts";
@@ -23,12 +25,16 @@ export class Subscription implements Member {
   readonly room: Room;
   readonly #outlet: Outlet;
   readonly #failed: (error: unknown) => void;
+  readonly #right: Right;
+  #unwatch: () => void = () => undefined;
   #position: Position | null = null;
   #state: "waiting" | "catching" | "joined" | "lagging" | "ended" = "waiting";
   #arrived: ((revision: number) => void) | null = null;
 
-  constructor(room: Room, outlet: Outlet, failed: (error: unknown) => void) {
+  /** `failed` is called once it cannot go on; with `AppError("unshared")` when its reader may not. */
+  constructor(room: Room, outlet: Outlet, failed: (error: unknown) => void, right: Right) {
     this.room = room;
+    this.#right = right;
     this.#outlet = outlet;
     this.#failed = failed;
   }
@@ -44,6 +50,10 @@ export class Subscription implements Member {
     this.#position = position;
     this.#arrived = arrived;
     this.#state = "catching";
+    this.#unwatch = this.#right.watch(() => {
+      this.end();
+      this.#failed(new AppError("unshared"));
+    });
     this.#run();
   }
 
@@ -56,6 +66,7 @@ export class Subscription implements Member {
 
   end(): void {
     this.#state = "ended";
+    this.#unwatch();
     this.room.leave(this);
   }
 

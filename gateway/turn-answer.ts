@@ -63,7 +63,7 @@ export async function answerTurns(
     fail: (code, detail) => end(errorBody(code, detail)),
   };
   outflow.write(first);
-  following = followTurns(service, ref, wanted, {
+  following = followTurns(service, who, ref, wanted, {
     writable: () => outflow.writable(),
     cork: (call) => outflow.cork(call),
     push(frame, after) {

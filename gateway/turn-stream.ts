@@ -8,6 +8,7 @@
 import { lastRevision } from "../schemas/commit.ts";
 import { AppError, errorBody, type ErrorBody } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
+import type { Identity } from "./auth/identity.ts";
 import type { Position, PushFrame } from "./cursor.ts";
 import { endOf } from "./push-frames.ts";
 import type { Room } from "./room.ts";
@@ -41,9 +42,13 @@ export interface Wanted {
   readonly begun: number;
 }
 
-/** Follows until the turns have ended; whoever asks has judged that the reader may read. */
+/**
+ * Follows until the turns have ended; whoever asks has judged that `who` may read. It ends with
+ * `unshared` when that is over.
+ */
 export function followTurns(
   service: Service,
+  who: Identity,
   ref: ActorRef,
   { from, turn, begun }: Wanted,
   outlet: TurnOutlet,
@@ -79,10 +84,11 @@ export function followTurns(
   };
   const failed = (error: unknown): void => {
     if (over) return;
+    if (error instanceof AppError && error.code === "unshared") return finish(error.body());
     service.ports.report({ what: "a turn could not be followed", ref, error });
     finish(errorBody("unavailable"));
   };
-  const subscription = new Subscription(room, inner, failed);
+  const subscription = new Subscription(room, inner, failed, service.owners.right(ref, who));
   room.opened.then(() => {
     if (over) return;
     awaited = new Set(turn === null ? room.turns.all() : [turn]);

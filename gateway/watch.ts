@@ -1,5 +1,5 @@
 /**
- * `watch`: tells a user's sockets that one of his conversations changed. One following per tenant,
+ * `watch`: tells a user's sockets that one of his conversations, or of those shared with him, changed. One following per tenant,
  * shared. Changes of one conversation gather while the last one is still being read, so a hot
  * conversation costs one query at a time; what waits is one id per conversation, bounded (I11).
  */
@@ -9,13 +9,15 @@ import { type Clock, refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Queries } from "../projections/queries/queries.ts";
 import type { Identity } from "./auth/identity.ts";
-import { grants, type Owners } from "./access.ts";
+import type { Owners } from "./access.ts";
 import type { Following, Lanes } from "./lanes.ts";
 import type { Report } from "./ports.ts";
 
 export interface Watcher {
   readonly identity: Identity;
   changed(conversation: ConversationChange): void;
+  /** It is not shared with him any more. */
+  removed(conversation: string): void;
 }
 
 /** Events that change nothing of what a list of conversations shows. */
@@ -81,6 +83,13 @@ export class Watches {
   #commit(tenant: string, commit: Commit): void {
     const watched = this.#tenants.get(tenant);
     if (watched === undefined || commit.ref.kind !== "conversation") return;
+    this.#parts.owners.noticed(commit);
+    for (const { type, data } of commit.events) {
+      if (type !== "conversation.unshared") continue;
+      for (const watcher of watched.watchers) {
+        if (watcher.identity.user === data.user) watcher.removed(commit.ref.id);
+      }
+    }
     if (commit.events.every((event) => unlisted.has(event.type))) return;
     const key = refKey(commit.ref);
     // Past the limit the oldest waiting change goes; its conversation is told at its next change.
@@ -117,17 +126,17 @@ export class Watches {
 
   async #tell(watched: Watched, commit: Commit): Promise<void> {
     const { tenant, id } = commit.ref;
-    const owner = await this.#parts.owners.owner(commit.ref);
-    if (owner === undefined) return;
-    const concerned = [...watched.watchers].filter((one) => grants(owner, one.identity));
+    const accessOf = await this.#parts.owners.after(commit);
+    const concerned = [...watched.watchers].filter((one) => accessOf(one.identity) !== null);
     if (concerned.length === 0) return;
     const row = await this.#parts.queries.conversation(tenant, id, commit.sequence);
     if (row === null) return;
     const { title, status, revision, updatedAt } = row;
     for (const watcher of concerned) {
-      if (watched.watchers.has(watcher)) {
-        watcher.changed({ id, title, status, revision, updatedAt });
-      }
+      // Asked again: meanwhile it may have been unshared, and who lost it was told so.
+      const access = accessOf(watcher.identity);
+      if (access === null || !watched.watchers.has(watcher)) continue;
+      watcher.changed({ id, title, status, revision, updatedAt, access });
     }
   }
 }

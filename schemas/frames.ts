@@ -9,6 +9,7 @@ import type { Usage } from "./events/fields.ts";
 import type { EventType } from "./events.ts";
 import { Uuid } from "./ids.ts";
 import { limits } from "./limits.ts";
+import type { Access } from "./sharing.ts";
 import { check } from "./validate.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -139,6 +140,8 @@ export interface ConversationChange {
   readonly status: "active" | "archived" | "deleted";
   readonly revision: number;
   readonly updatedAt: string;
+  /** What who watches may do with it. */
+  readonly access: Access;
 }
 
 /** Server → client. */
@@ -162,8 +165,12 @@ export type ServerFrame =
       readonly revision: number;
     }
   | { readonly type: "unsubscribed"; readonly id: string; readonly conversation: string }
+  /** Not asked for: the conversation cannot be read any more, and `error` says why. */
+  | { readonly type: "unsubscribed"; readonly conversation: string; readonly error: ErrorBody }
   | { readonly type: "watched"; readonly id: string }
   | { readonly type: "changed"; readonly conversation: ConversationChange }
+  /** It is not shared with who watches any more. */
+  | { readonly type: "removed"; readonly conversation: string }
   | { readonly type: "authenticated"; readonly expiresIn: number }
   | { readonly type: "error"; readonly code: string; readonly message: string }
   | { readonly type: "pong" };

@@ -7,6 +7,7 @@ import { publicCommands } from "./commands/conversation.ts";
 import { type ErrorCode, errors } from "./errors.ts";
 import { Overlap, Usage } from "./events/fields.ts";
 import { By, IsoTime, type Kind, kinds, Tenant, UserId, Uuid } from "./ids.ts";
+import { Access, ShareRole } from "./sharing.ts";
 import { PartitionView } from "./ownership.ts";
 
 const closed = { additionalProperties: false } as const;
@@ -52,6 +53,27 @@ export const UpdateConversation = Type.Object(
   },
 );
 
+/** One user that a conversation is shared with. */
+export const Share = Type.Object({ user: UserId, role: ShareRole });
+export type Share = Static<typeof Share>;
+
+/** `GET …/shares`: all of them; `next` is always null. */
+export const SharesList = Type.Object({ items: Type.Array(Share), next: Type.Null() });
+export type SharesList = Static<typeof SharesList>;
+
+/** `PUT …/shares/{user}`. */
+export const PutShare = Type.Object({ role: ShareRole }, closed);
+
+/** `POST …/messages/{message}/rating`; `id` is the command's. */
+export const PostRating = Type.Object(
+  { id: Type.Optional(Uuid), ...Type.Omit(publicCommands.rate, ["message"]).properties },
+  closed,
+);
+
+/** What `POST …/rating` answers. */
+export const Rated = Type.Object({ message: Uuid, rating: publicCommands.rate.properties.rating });
+export type Rated = Static<typeof Rated>;
+
 export const Conversation = Type.Object(
   {
     id: Uuid,
@@ -67,6 +89,10 @@ export const Conversation = Type.Object(
     head: nullable(Uuid),
     /** The running turn, if any. */
     turn: nullable(Uuid),
+    /** What who asks may do with it. */
+    access: Access,
+    /** Whom it is shared with, by user: to its owner, and not in lists; else null. */
+    shares: nullable(Type.Array(Share)),
   },
   {
     examples: [
@@ -83,11 +109,15 @@ export const Conversation = Type.Object(
         overlap: "queue",
         head: "01998b1c-7a10-7c3e-8d2f-4b5a6c7d8e9f",
         turn: null,
+        access: "owner",
+        shares: [{ user: "ben", role: "viewer" }],
       },
     ],
   },
 );
 export type Conversation = Static<typeof Conversation>;
+/** A conversation as it is, whoever asks. */
+export type StoredConversation = Omit<Conversation, "access" | "shares">;
 
 export const Message = Type.Object({
   id: Uuid,
@@ -117,6 +147,8 @@ export const Message = Type.Object({
   ),
   usage: nullable(Usage),
   error: nullable(Type.Object({ code: Type.String(), message: Type.String() })),
+  /** What who asks thinks of it. */
+  rating: nullable(Type.Union([Type.Literal("up"), Type.Literal("down")])),
   /** The number of the event that brought it. */
   revision: Type.Integer({ minimum: 1 }),
 });
@@ -140,7 +172,7 @@ export const LoggedEvent = Type.Object({
   at: IsoTime,
   command: Uuid,
   commit: Uuid,
-  /** There when its content was erased: those fields of `data` are blank then. */
+  /** There when its content was erased, or is not for who asks: those fields of `data` are blank then. */
   redacted: Type.Optional(Type.Literal(true)),
 });
 export type LoggedEvent = Static<typeof LoggedEvent>;

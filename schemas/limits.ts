@@ -217,6 +217,8 @@ export const limits = {
   requests_bytes_max: 256 * 1024 * 1024,
   /** An Idempotency-Key. */
   idempotency_key_chars_max: 255,
+  /** Shares in all access lists that a gateway remembers, some 100 bytes each. */
+  shares_cached_max: 200_000,
   page_default: 50,
   page_max: 200,
   min_seq_wait_ms: 5_000,

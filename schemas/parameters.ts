@@ -20,6 +20,9 @@ export const PageQuery = Type.Object(page);
 export const ConversationsQuery = Type.Object({
   status: Type.Optional(Type.Enum(["active", "archived"])),
   origin: Type.Optional(Type.Enum(["chat", "api"])),
+  shared: Type.Optional(
+    Type.Boolean({ description: "Only those shared with the caller, or only the caller's own." }),
+  ),
   ...page,
 });
 

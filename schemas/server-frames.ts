@@ -6,6 +6,7 @@ import Type from "typebox";
 import { Usage } from "./events/fields.ts";
 import type { ServerFrame } from "./frames.ts";
 import { IsoTime, Tenant, UserId, Uuid } from "./ids.ts";
+import { Access } from "./sharing.ts";
 import type { Schema } from "./validate.ts";
 
 const Count = Type.Integer({ minimum: 0 });
@@ -47,7 +48,12 @@ export const serverFrames = {
     usage: Usage,
   }),
   subscribed: named("subscribed", { id: Uuid, conversation: Uuid, revision: Count }),
-  unsubscribed: named("unsubscribed", { id: Uuid, conversation: Uuid }),
+  /** Asked for by `id`; else `error` says why. */
+  unsubscribed: named("unsubscribed", {
+    id: Type.Optional(Uuid),
+    conversation: Uuid,
+    error: Type.Optional(ErrorBody),
+  }),
   watched: named("watched", { id: Uuid }),
   changed: named("changed", {
     conversation: Type.Object({
@@ -56,8 +62,10 @@ export const serverFrames = {
       status: Type.Enum(["active", "archived", "deleted"]),
       revision: Number1,
       updatedAt: IsoTime,
+      access: Access,
     }),
   }),
+  removed: named("removed", { conversation: Uuid }),
   authenticated: named("authenticated", { expiresIn: Count }),
   error: named("error", { code: Type.String(), message: Type.String() }),
   pong: named("pong"),

@@ -5,6 +5,8 @@ import { audit } from "./audit.ts";
 import { conversations } from "./conversations.ts";
 import { messages } from "./messages.ts";
 import { modelCalls } from "./model-calls.ts";
+import { ratings } from "./ratings.ts";
+import { shares } from "./shares.ts";
 import { turns } from "./turns.ts";
 import { workspaces } from "./workspaces.ts";
 
@@ -16,4 +18,6 @@ export const projectors: readonly Projector[] = [
   audit,
   accounts,
   workspaces,
+  shares,
+  ratings,
 ];

@@ -7,11 +7,13 @@ import { setImmediate } from "node:timers/promises";
 import { type Commit, lastRevision } from "../../schemas/commit.ts";
 import { AppError } from "../../schemas/errors.ts";
 import { contentFields, type DomainEvent } from "../../schemas/events.ts";
-import type { Conversation, ConversationState, Message } from "../../schemas/http.ts";
+import type { Message, Share, StoredConversation } from "../../schemas/http.ts";
 import { limits } from "../../schemas/limits.ts";
 import { foldCommits, type Row, type SheetChange } from "../projector.ts";
 import { type ConversationRow, conversations } from "../projectors/conversations.ts";
 import { messages, type MessageRow } from "../projectors/messages.ts";
+import { type RatingRow, ratings } from "../projectors/ratings.ts";
+import { type ShareRow, shares } from "../projectors/shares.ts";
 import { storable } from "../rows.ts";
 import { conversationOf } from "./conversations.ts";
 import { pageSize } from "./cursor.ts";
@@ -22,15 +24,19 @@ export interface Replay {
   /** Throws `AppError("stale")` for a commit that parks its actor in the read models, too. */
   add(commit: Commit): void;
   /** Null before the first commit. */
-  conversation(): Conversation | null;
-  /** The whole tree, oldest first. */
-  messages(): Message[];
+  conversation(): StoredConversation | null;
+  /** Whom it is shared with, by user. */
+  shares(): Share[];
+  /** The whole tree, oldest first, with the ratings of this user. */
+  messages(reader?: string): Message[];
   /** Drops the text of messages that are not among the `size` first behind a revision. */
   forget(after: number, size: number): void;
 }
 
+const folded = [conversations, messages, shares, ratings].flatMap(({ sheets }) => sheets);
+
 export function replay(): Replay {
-  const changes = [...conversations.sheets, ...messages.sheets].map((sheet): SheetChange => ({
+  const changes = folded.map((sheet): SheetChange => ({
     ...{ sheet, rows: new Map(), put: new Set(), cleared: new Map() },
   }));
   const rowsOf = (table: string): Map<string, Row | null> =>
@@ -38,6 +44,8 @@ export function replay(): Replay {
   // Each sheet puts rows of its own type only; the list of all sheets cannot say so.
   const conversationRows = rowsOf("conversations") as Map<string, ConversationRow | null>;
   const messageRows = rowsOf("messages") as Map<string, MessageRow | null>;
+  const shareRows = rowsOf("shares") as Map<string, ShareRow | null>;
+  const ratingRows = rowsOf("ratings") as Map<string, RatingRow | null>;
   const sorted = (): MessageRow[] =>
     [...messageRows.values()]
       .filter((row) => row !== null)
@@ -55,7 +63,22 @@ export function replay(): Replay {
       }
       return null;
     },
-    messages: () => sorted().map((row) => messageOf(stored(row))),
+    shares() {
+      const found: Share[] = [];
+      for (const row of shareRows.values()) {
+        if (row === null || row.role === null) continue;
+        found.push({ user: row.reader, role: row.role as Share["role"] }); // as the fold writes it
+      }
+      return found.toSorted((one, other) => (one.user < other.user ? -1 : 1));
+    },
+    messages(reader) {
+      const given = new Map<string, Message["rating"]>();
+      for (const row of ratingRows.values()) {
+        if (row === null || row.rater !== reader) continue;
+        given.set(row.message, row.rating as Message["rating"]); // as above
+      }
+      return sorted().map((row) => messageOf(stored(row), given.get(row.id) ?? null));
+    },
     forget(after, size) {
       const shown = sorted().filter(({ revision }) => revision > after);
       const kept = new Set(shown.slice(0, size));
@@ -71,7 +94,18 @@ const stored = <R extends Row>(row: R): R =>
   // `storable` keeps the type of each value but for booleans, and these tables have none.
   Object.fromEntries(Object.entries(row).map(([column, value]) => [column, storable(value)])) as R;
 
+/** A conversation and a page of its messages as they were; `next` as in lists. */
+export interface PastState {
+  readonly conversation: StoredConversation;
+  readonly shares: readonly Share[];
+  readonly messages: Message[];
+  readonly next: string | null;
+  readonly sequence: number;
+}
+
 export interface StatePage {
+  /** Whose ratings are shown. */
+  readonly reader?: string;
   /** Any revision of the commit that is the last to be folded. */
   readonly revision: number;
   /** Of the messages, as in their list. */
@@ -92,7 +126,7 @@ const moving_max = limits.turns_queued_per_conversation_max + 1;
 export async function stateAt(
   commits: AsyncIterable<Commit>,
   page: StatePage,
-): Promise<(ConversationState & { readonly sequence: number }) | null> {
+): Promise<PastState | null> {
   const after = pageStart(page.cursor);
   const size = pageSize(page.limit);
   const fold = replay();
@@ -103,9 +137,10 @@ export async function stateAt(
     if (lastRevision(commit) >= page.revision) {
       const conversation = fold.conversation();
       if (conversation === null) return null;
-      const found = fold.messages().filter(({ revision }) => revision > after);
+      const found = fold.messages(page.reader).filter(({ revision }) => revision > after);
       const { items, next } = messagePage(found.slice(0, size + 1), size);
-      return { conversation, messages: [...items], next, sequence: commit.sequence };
+      const { sequence } = commit;
+      return { conversation, shares: fold.shares(), messages: [...items], next, sequence };
     }
     for (const { data } of commit.events) if ("text" in data) chars += data.text.length;
     if (chars > limits.history_chars_max) {

@@ -10,6 +10,8 @@ import { pageSize, readCursor, writeCursor } from "./cursor.ts";
 export interface MessagePage {
   readonly tenant: string;
   readonly conversation: string;
+  /** Whose ratings are shown. */
+  readonly reader?: string;
   /** The whole tree; else the path to the head. */
   readonly all: boolean;
   readonly cursor?: string;
@@ -18,7 +20,9 @@ export interface MessagePage {
 
 const columns = `id::text, conversation::text, role, body, parent::text, turn::text, model,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at,
-  status, finish, tokens_in, tokens_out, cost_usd::text, error_code, error_message, revision`;
+  status, finish, tokens_in, tokens_out, cost_usd::text, error_code, error_message, revision,
+  (SELECT r.rating FROM read.ratings r WHERE r.tenant = $1 AND r.conversation = $2
+     AND r.message = messages.id AND r.rater = $5) AS rating`;
 
 // UNION, not UNION ALL: even a ring of parents, which no valid log holds, would come to an end.
 const path = `WITH RECURSIVE path (id, parent) AS (
@@ -37,7 +41,7 @@ const isPlace = (place: readonly unknown[]): place is [number] =>
   Number(place[0]) < 2 ** 31;
 
 /** A row as the API shows it, whether it was stored or has just been folded (`history.ts`). */
-export function messageOf(row: MessageRow): Message {
+export function messageOf(row: MessageRow, rating: Message["rating"]): Message {
   const { id, conversation, body: text, parent, turn, model, status, revision } = row;
   const { tokens_in: tokensIn, tokens_out: tokensOut, cost_usd: costUsd } = row;
   const { error_code: code, error_message } = row;
@@ -49,12 +53,14 @@ export function messageOf(row: MessageRow): Message {
     usage:
       tokensIn === null ? null : { tokensIn, tokensOut: tokensOut ?? 0, costUsd: costUsd ?? "" },
     error: code === null ? null : { code, message: error_message ?? "" },
+    rating,
     revision,
   };
 }
 
 // The select above has the columns that are used here; the contract suite checks it.
-const message = (row: SqlRow): Message => messageOf(row as MessageRow);
+const message = ({ rating, ...row }: SqlRow): Message =>
+  messageOf(row as MessageRow, rating as Message["rating"]);
 
 /** The revision behind which a page begins: that of the last message before it; 0 for the first. */
 export const pageStart = (cursor: string | undefined): number =>
@@ -77,7 +83,7 @@ export async function listMessages(sql: TenantSql, page: MessagePage): Promise<P
      WHERE tenant = $1 AND conversation = $2 AND revision > $3
        ${page.all ? "" : "AND id IN (SELECT path.id FROM path)"}
      ORDER BY revision LIMIT $4`,
-    [page.tenant, page.conversation, after, size + 1],
+    [page.tenant, page.conversation, after, size + 1, page.reader ?? null],
   );
   return messagePage(rows.map(message), size);
 }

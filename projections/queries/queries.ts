@@ -3,7 +3,14 @@
  * `read`, and runs where nothing of another tenant can be seen (I9, I10). An actor that a projector has parked is never shown as it was: `stale`.
  */
 import { AppError } from "../../schemas/errors.ts";
-import type { AuditList, Conversation, Message, Page } from "../../schemas/http.ts";
+import type {
+  AuditList,
+  Conversation,
+  Message,
+  Page,
+  Share,
+  StoredConversation,
+} from "../../schemas/http.ts";
 import { isTenant, isUuid, type Kind } from "../../schemas/ids.ts";
 import type { UsageList } from "../../schemas/usage.ts";
 import type { Database } from "../postgres.ts";
@@ -11,6 +18,7 @@ import { type AuditPage, listAudit, parkedActors } from "./audit.ts";
 import { type ConversationPage, listConversations, oneConversation } from "./conversations.ts";
 import { type FollowPositions, watchFreshness } from "./freshness.ts";
 import { identities, type Identities } from "./identity.ts";
+import { listShares } from "./shares.ts";
 import { listMessages, type MessagePage } from "./messages.ts";
 import { readUsage, type UsagePage } from "./usage.ts";
 
@@ -20,10 +28,12 @@ interface Fresh {
 }
 
 export interface Queries {
-  /** Newest `updatedAt` first, only the owner's, never deleted ones. Throws `bad_cursor`, `stale`. */
+  /** Newest `updatedAt` first, never deleted ones. Throws `bad_cursor`, `stale`. */
   conversations(page: ConversationPage & Fresh): Promise<Page<Conversation>>;
   /** Null when unknown; a deleted one comes with status "deleted". */
-  conversation(tenant: string, id: string, minSeq?: number): Promise<Conversation | null>;
+  conversation(tenant: string, id: string, minSeq?: number): Promise<StoredConversation | null>;
+  /** Whom it is shared with, by user. Throws `stale`. */
+  shares(tenant: string, id: string, minSeq?: number): Promise<readonly Share[]>;
   /** Oldest first; `all: false` is the path to the head. */
   messages(page: MessagePage & Fresh): Promise<Page<Message>>;
   /** Newest first, and the parked actors whose later entries are missing. Throws `bad_cursor`, `stale`. */
@@ -58,7 +68,7 @@ export function openQueries(database: Database, follow: FollowPositions): Querie
 
   return {
     async conversations(page) {
-      await freshness.reached(["conversations"], page.minSeq);
+      await freshness.reached(["conversations", "shares"], page.minSeq);
       return listConversations(database.tenant(page.tenant), page);
     },
     async conversation(tenant, id, minSeq) {
@@ -67,9 +77,15 @@ export function openQueries(database: Database, follow: FollowPositions): Querie
       await notParked("conversations", tenant, id);
       return oneConversation(database.tenant(tenant), tenant, id);
     },
+    async shares(tenant, id, minSeq) {
+      if (!isTenant(tenant) || !isUuid(id)) return [];
+      await freshness.reached(["shares"], minSeq);
+      await notParked("shares", tenant, id);
+      return listShares(database.tenant(tenant), tenant, id);
+    },
     async messages(page) {
       if (!isTenant(page.tenant) || !isUuid(page.conversation)) return { items: [], next: null };
-      await freshness.reached(["messages"], page.minSeq);
+      await freshness.reached(["messages", "ratings"], page.minSeq);
       await notParked("messages", page.tenant, page.conversation);
       return listMessages(database.tenant(page.tenant), page);
     },

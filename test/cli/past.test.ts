@@ -242,6 +242,7 @@ test("an answer's changed lines are shown, and what did not change is not", () =
       finish: null,
       usage: null,
       error: null,
+      rating: null,
       revision: 4,
     },
   };

@@ -47,7 +47,7 @@ test("what a client is told is on the page", () => {
   const types: Record<ServerFrame["type"], true> = {
     ...{ ready: true, ack: true, nack: true, event: true, token: true, end: true, pong: true },
     ...{ subscribed: true, unsubscribed: true, watched: true, changed: true, error: true },
-    authenticated: true,
+    ...{ authenticated: true, removed: true },
   };
   const lines = block("Server → client").trim().split("\n");
   const told = lines.map((line) => /^\{"type":"(\w+)"/.exec(line)?.[1] ?? line);
@@ -97,14 +97,16 @@ afterAll(async () => {
 });
 
 test("the gateway knows every route of the page, with exactly its methods", async () => {
-  const rows = [...page.matchAll(/`(GET|POST|PATCH|DELETE) (\/[^`\s]*)`/g)];
+  const rows = [...page.matchAll(/`(GET|POST|PUT|PATCH|DELETE) (\/[^`\s]*)`/g)];
   const routes = new Map<string, Set<string>>();
   for (const [, method = "", path = ""] of rows) {
     if (path !== "/ws/chat") routes.set(path, (routes.get(path) ?? new Set()).add(method));
   }
   expect(routes.size).toBeGreaterThan(10);
   for (const [path, methods] of routes) {
-    const asked = await fetch(`${served.url}${path.replaceAll("{id}", uuid)}`, { method: "PUT" });
+    const asked = await fetch(`${served.url}${path.replaceAll(/\{\w+\}/g, uuid)}`, {
+      method: "PROPFIND",
+    });
     const allowed = (asked.headers.get("allow") ?? "").split(", ");
     expect([asked.status, ...allowed.filter((method) => method !== "HEAD").sort()], path).toEqual([
       405,

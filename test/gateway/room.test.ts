@@ -11,6 +11,9 @@ import type { TokenFrame } from "../../schemas/tokens.ts";
 import { commitsOf, framesOf, type Item, script, uuid } from "./conversation-script.ts";
 import { Transcript } from "./transcript.ts";
 
+/** Of a reader who may read for ever. */
+const always = { watch: () => () => undefined };
+
 const id = uuid(1);
 const ref = { tenant: "acme", kind: "conversation", id } as const;
 const start = { revision: 0, turn: null, owed: null };
@@ -120,8 +123,11 @@ describe("a room and its subscriptions", () => {
           const failures: unknown[] = [];
           const enter = (): void => {
             const socket = new SlowSocket(1 + roll());
-            const subscription = new Subscription(live.room, socket, (error) =>
-              failures.push(error),
+            const subscription = new Subscription(
+              live.room,
+              socket,
+              (error) => failures.push(error),
+              always,
             );
             subscription.begin(start, null);
             sockets.push({ socket, subscription });
@@ -180,7 +186,7 @@ describe("a room and its subscriptions", () => {
     const of = [{ attempts: [["Hel", "lo"]], checkpointEvery: 9, end: "completed" as const }];
     const items = script("acme", id, of);
     const socket = new SlowSocket(1_000);
-    new Subscription(live.room, socket, () => undefined).begin(start, null);
+    new Subscription(live.room, socket, () => undefined, always).begin(start, null);
     const [ending] = items.slice(-1);
     if (ending === undefined || !("commit" in ending)) throw new Error("no ending");
     for (const item of items.slice(0, -1)) live.happen(item, true);

@@ -178,6 +178,8 @@ export function newTale(conversation: string, ids: () => string): Tale {
         model: null,
         overlap: "queue",
         turn: running?.turn ?? null,
+        access: "owner",
+        shares: [],
       };
     },
     messages() {
@@ -188,6 +190,7 @@ export function newTale(conversation: string, ids: () => string): Tale {
         citations: [],
         finish: null,
         usage: null,
+        rating: null,
         revision:
           lines.find(
             (line): line is EventFrame =>
@@ -197,7 +200,7 @@ export function newTale(conversation: string, ids: () => string): Tale {
     },
     change() {
       const { id, title, status, updatedAt } = tale.conversation();
-      return { id, title, status, revision, updatedAt };
+      return { id, title, status, revision, updatedAt, access: "owner" };
     },
   };
   return tale;
