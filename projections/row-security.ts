@@ -67,20 +67,39 @@ export async function showWalled(
   );
 }
 
-/** The tables with tenants' rows, and the views over them. */
-const standing = `SELECT n.nspname AS schema, c.relname AS name, c.relkind AS kind,
-    c.relrowsecurity AS walled, c.relforcerowsecurity AS forced,
-    coalesce(c.reloptions @> '{security_invoker=true}', false) AS invoker
-  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE (c.relkind = 'r' AND (n.nspname ~ '^p_.*_[0-9]+_[0-9]+$'
-      OR (n.nspname = 'colloquy' AND c.relname = 'parked')))
-    OR (c.relkind = 'v' AND n.nspname = 'read')`;
+/** The tables with tenants' rows and the views over them, and what each lacks. */
+const lacking = `WITH reader AS (
+    SELECT r.oid FROM pg_roles r WHERE r.rolname = '${reader_role}' AND ${may_take}),
+  standing AS (
+    SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind = 'v' AS is_view, c.relrowsecurity,
+      c.relforcerowsecurity, coalesce(c.reloptions @> '{security_invoker=true}', false) AS invoker
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE (c.relkind = 'r' AND (n.nspname ~ '^p_.*_[0-9]+_[0-9]+$'
+        OR (n.nspname = 'colloquy' AND c.relname IN ('parked', 'generations'))))
+      OR (c.relkind = 'v' AND n.nspname = 'read')),
+  shown AS (
+    SELECT d.refobjid AS oid FROM pg_rewrite w JOIN standing v ON v.oid = w.ev_class AND v.is_view
+    JOIN pg_depend d ON d.objid = w.oid AND d.classid = 'pg_rewrite'::regclass
+      AND d.refclassid = 'pg_class'::regclass)
+  SELECT schema, name, is_view AS "isView",
+    NOT is_view AND NOT relrowsecurity AND name <> 'generations' AS open,
+    is_view AND NOT invoker AS owners,
+    (is_view OR oid IN (SELECT oid FROM shown)) AND coalesce(
+      NOT has_table_privilege((SELECT oid FROM reader), oid, 'SELECT'),
+      NOT is_view AND NOT relforcerowsecurity AND name <> 'generations') AS unreadable
+  FROM standing`;
 
-const shown_tables = `SELECT DISTINCT v.refobjid::regclass::text AS shown
-  FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class
-  JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'read'
-  JOIN pg_depend v ON v.objid = w.oid AND v.classid = 'pg_rewrite'::regclass
-    AND v.refclassid = 'pg_class'::regclass AND v.refobjid <> c.oid`;
+interface Lacking {
+  readonly schema: string;
+  readonly name: string;
+  readonly isView: boolean;
+  /** A table without row-level security. */
+  readonly open: boolean;
+  /** A view that shows what its owner may see. */
+  readonly owners: boolean;
+  /** Shown, and neither granted to the role nor, without one, obeyed by its owner. */
+  readonly unreadable: boolean;
+}
 
 /** How the wall stands: whole, and by which means. */
 export interface Wall {
@@ -89,41 +108,32 @@ export interface Wall {
   readonly reader: boolean;
 }
 
+/** Whether queries may run as the role: granted last. */
+const granted = `SELECT 1 FROM pg_namespace
+  WHERE nspname = 'read' AND has_schema_privilege('${reader_role}', oid, 'USAGE')`;
+
+const wants = ({ open, owners, unreadable }: Lacking): boolean => open || owners || unreadable;
+
+// The select has exactly these columns.
+const standing = async (sql: Pick<Sql, "query">): Promise<readonly Lacking[]> =>
+  (await sql.query(lacking)) as readonly object[] as readonly Lacking[];
+
 export async function lookAtWall(sql: Pick<Sql, "query">): Promise<Wall> {
   const reader = await hasReader(sql);
-  const all = await sql.query(standing);
-  const shown = new Set((await sql.query(shown_tables)).map((row) => String(row["shown"])));
-  const granted = reader
-    ? await sql.query(
-        `SELECT 1 FROM pg_namespace WHERE nspname = 'read'
-         AND has_schema_privilege('${reader_role}', oid, 'USAGE')`,
-      )
-    : [];
-  const whole = all.every(({ schema, name, kind, walled, forced, invoker }) => {
-    if (kind === "v") return invoker === true;
-    const must = !reader && shown.has(`${String(schema)}.${String(name)}`);
-    return walled === true && (forced === true || !must);
-  });
-  return { whole: whole && (!reader || granted.length > 0), reader };
+  const usable = !reader || (await sql.query(granted)).length > 0;
+  return { whole: usable && !(await standing(sql)).some(wants), reader };
 }
 
 /** Puts all that stands behind the wall: tables of other releases and of before there was one, too. */
 export async function raiseWall(sql: Sql): Promise<void> {
   const reader = await hasReader(sql);
-  const all = await sql.query(standing);
-  const shown = new Set((await sql.query(shown_tables)).map((row) => String(row["shown"])));
-  for (const row of all) {
-    const [schema, name] = [String(row["schema"]), String(row["name"])];
-    if (row["kind"] === "v") {
-      await sql.query(`ALTER VIEW ${schema}.${name} SET (security_invoker = true)`);
-      if (reader) await sql.query(`GRANT SELECT ON ${schema}.${name} TO ${reader_role}`);
-      continue;
-    }
-    if (row["walled"] !== true) await wallTable(sql, schema, name);
-    if (shown.has(`${schema}.${name}`)) await showWalled(sql, reader, schema, name);
+  for (const { schema, name, isView, open, owners, unreadable } of await standing(sql)) {
+    if (open) await wallTable(sql, schema, name);
+    if (owners) await sql.query(`ALTER VIEW ${schema}.${name} SET (security_invoker = true)`);
+    if (!unreadable) continue;
+    if (!isView) await showWalled(sql, reader, schema, name);
+    else if (reader) await sql.query(`GRANT SELECT ON ${schema}.${name} TO ${reader_role}`);
   }
-  if (!reader) return;
-  await sql.query(`GRANT SELECT ON colloquy.generations TO ${reader_role}`);
   // Last: by this one queries know that they may run as the role.
-  await sql.query(`GRANT USAGE ON SCHEMA read TO ${reader_role}`);
+  if (reader) await sql.query(`GRANT USAGE ON SCHEMA read TO ${reader_role}`);
 }

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Database } from "../../projections/postgres.ts";
 import { conversations } from "../../projections/projectors/conversations.ts";
 import { messages } from "../../projections/projectors/messages.ts";
+import { ratings } from "../../projections/projectors/ratings.ts";
+import { shares } from "../../projections/projectors/shares.ts";
 import { blanked, replay, stateAt, unlessDeleted } from "../../projections/queries/history.ts";
 import { openQueries, type Queries } from "../../projections/queries/queries.ts";
 import { type Commit, lastRevision } from "../../schemas/commit.ts";
@@ -56,7 +58,12 @@ describe.each(dialects)("the past on $name", ({ missing, start }) => {
         for (const until of [140, 300]) {
           const then = history.slice(0, until);
           await wipe(database);
-          for (const lane of await openLanes(database, [conversations, messages])) {
+          for (const lane of await openLanes(database, [
+            conversations,
+            messages,
+            shares,
+            ratings,
+          ])) {
             await lane.apply(then);
           }
           for (const commits of lines(then)) {
@@ -71,9 +78,18 @@ describe.each(dialects)("the past on $name", ({ missing, start }) => {
             const page = { tenant, conversation: id, all: true, limit: 200 };
             const { items, next } = await queries.messages(page);
             const conversation = await queries.conversation(tenant, id);
+            const shared = await queries.shares(tenant, id);
             const sequence = last.sequence;
-            expect(state).toEqual({ conversation, messages: items, next, sequence });
-            expect(isState(state)).toBe(true);
+            expect(state).toEqual({
+              conversation,
+              shares: shared,
+              messages: items,
+              next,
+              sequence,
+            });
+            const access = "owner";
+            const shown = { ...state, conversation: { ...conversation, access, shares: shared } };
+            expect(isState(shown)).toBe(true);
           }
         }
       },
@@ -109,7 +125,7 @@ describe.each(dialects)("the past on $name", ({ missing, start }) => {
       for (const size of [1, 2, 3]) {
         await wipe(database);
         for (let at = 0; at < commits.length; at += size) {
-          for (const lane of await openLanes(database, [messages])) {
+          for (const lane of await openLanes(database, [messages, ratings])) {
             await lane.apply(commits.slice(at, at + size));
           }
         }
@@ -133,7 +149,7 @@ describe.each(dialects)("the past on $name", ({ missing, start }) => {
       const said = { message: uuid(random), parent: null, role: "user", text: "a\0b" } as const;
       const events = [event("conversation.started", owner), event("message.added", said)];
       const commit = place(ref, events, 1, 1, "", random);
-      for (const lane of await openLanes(database, [messages])) {
+      for (const lane of await openLanes(database, [messages, ratings])) {
         await lane.apply([commit]);
       }
       const page = { tenant: "acme", conversation: ref.id, all: true, limit: 10 };
