@@ -17,6 +17,12 @@ export interface Answer {
   readonly body: object | Uint8Array | null;
 }
 
+/** How a protocol of its own says what went wrong. */
+export interface Refusal {
+  body(code: ErrorCode, detail?: string): object;
+  headers(code: ErrorCode): Readonly<Record<string, string>>;
+}
+
 const phrases: Readonly<Record<number, string>> = {
   200: "OK",
   201: "Created",
@@ -74,7 +80,10 @@ export class Exchange {
   last = false;
   readonly #res: HttpResponse;
   readonly #clock: Clock;
+  readonly #gone: (() => void)[] = [];
   #done = false;
+  #aborted = false;
+  #refusal: Refusal | null = null;
 
   constructor(res: HttpResponse, req: HttpRequest, clock: Clock, newId: () => string) {
     this.#res = res;
@@ -88,9 +97,23 @@ export class Exchange {
     this.peer = Buffer.from(res.getRemoteAddressAsText()).toString();
     const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(this.header("traceparent"));
     this.traceId = trace?.[1] ?? newId().replaceAll("-", "");
+    this.common["X-Request-Id"] = this.traceId;
     res.onAborted(() => {
       this.#done = true;
+      this.#aborted = true;
+      for (const call of this.#gone.splice(0)) call();
     });
+  }
+
+  /** Calls once when the client goes before it has its whole answer; at once when it has gone. */
+  onGone(call: () => void): void {
+    if (this.#aborted) call();
+    else this.#gone.push(call);
+  }
+
+  /** From here on this request is refused in the words of another protocol. */
+  refuseAs(refusal: Refusal): void {
+    this.#refusal = refusal;
   }
 
   header(name: string): string {
@@ -109,8 +132,7 @@ export class Exchange {
       const cancel = this.#clock.after(body_ms_max, () => {
         if (!this.#done) this.#res.close();
       });
-      this.#res.onAborted(() => {
-        this.#done = true;
+      this.onGone(() => {
         cancel();
         reject(new AppError("bad_request", "The request was aborted."));
       });
@@ -163,8 +185,8 @@ export class Exchange {
    */
   stream(headers: Readonly<Record<string, string>>, beat: string, status = 200): Outflow {
     const outflow = new Outflow(this.#res, this.#clock, beat);
-    if (this.#done) outflow.abort();
-    else {
+    this.onGone(() => outflow.abort());
+    if (!this.#done) {
       this.#done = true;
       outflow.begin(`${status} ${phrases[status] ?? "Unknown"}`, { ...this.common, ...headers });
     }
@@ -182,6 +204,14 @@ export class Exchange {
   /** RFC 9457, with our code and the trace id. */
   problem(code: ErrorCode, detail?: string, headers: Readonly<Record<string, string>> = {}): void {
     const { status, message } = errors[code];
+    if (this.#refusal !== null) {
+      const { body, headers: own } = this.#refusal;
+      return this.answer({
+        status,
+        headers: { ...own(code), ...headers },
+        body: body(code, detail),
+      });
+    }
     const problem: Problem = {
       type: `urn:colloquy:error:${code}`,
       title: message,

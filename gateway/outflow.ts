@@ -41,7 +41,6 @@ export class Outflow {
 
   /** Writes the head and the first beat, which sends it. For `Exchange.stream` only. */
   begin(status: string, headers: Readonly<Record<string, string>>): void {
-    this.#res.onAborted(() => this.abort());
     this.#res.onWritable(() => this.#writable());
     this.#res.cork(() => {
       this.#res.writeStatus(status);

@@ -26,6 +26,8 @@ import * as history from "./history-api.ts";
 import { sameRequest } from "./idempotency.ts";
 import * as shares from "./shares-api.ts";
 import { matcher } from "./matcher.ts";
+import { openAiRefusal, speaksOpenAi } from "./openai/errors.ts";
+import * as openAi from "./openai/operations.ts";
 import { type Operation, taken } from "./operation.ts";
 import { serveAsset } from "./page.ts";
 import type { Service } from "./service.ts";
@@ -47,6 +49,7 @@ export const operations: readonly Operation[] = [
   ...usage.operations,
   ...chats.operations,
   ...runs.operations,
+  ...openAi.operations,
 ];
 
 interface Checks {
@@ -81,6 +84,7 @@ export async function handle(
   service: Service,
   corsOrigins: readonly string[],
 ): Promise<void> {
+  if (speaksOpenAi(exchange.path)) exchange.refuseAs(openAiRefusal);
   try {
     letOriginRead(exchange, corsOrigins);
     if (exchange.method === "OPTIONS") {

@@ -9,6 +9,7 @@ import type { Identity } from "./auth/identity.ts";
 import type { Position, PushFrame } from "./cursor.ts";
 import type { Exchange } from "./exchange.ts";
 import type { OpenStream } from "./open-stream.ts";
+import type { Outflow } from "./outflow.ts";
 import type { Service } from "./service.ts";
 import { type Following, followTurns, type Wanted } from "./turn-stream.ts";
 
@@ -19,6 +20,8 @@ export interface TurnEncoder {
   ended(error: ErrorBody | null): string;
   /** True once the protocol has nothing more to say, whatever the turn still does. */
   readonly done?: boolean;
+  /** Why the turn failed, once it has. */
+  readonly failure?: ErrorBody | null;
 }
 
 export interface TurnAnswer {
@@ -30,6 +33,11 @@ export interface TurnAnswer {
   readonly first?: string;
   /** Calls when the client goes before the end. */
   readonly gone?: () => void;
+  /**
+   * For clients that know only how to handle a refusal: the head waits so long for the first words,
+   * and a turn that fails before them is refused like any request. 0: it leaves at once.
+   */
+  readonly patience_ms?: number;
 }
 
 /** Of Server-Sent Events, which all our streams are; proxies shall neither keep nor gather them. */
@@ -46,48 +54,72 @@ export async function answerTurns(
   service: Service,
   who: Identity,
   exchange: Exchange,
-  { ref, wanted, encoder, headers = {}, first = "", gone }: TurnAnswer,
+  { ref, wanted, encoder, headers = {}, first = "", gone, patience_ms = 0 }: TurnAnswer,
 ): Promise<void> {
-  const outflow = exchange.stream({ ...stream_headers, ...headers }, beat);
+  const { clock } = service.ports;
+  let outflow: Outflow | null = null;
   let following: Following | null = null;
   let over = false;
-  const end = (error: ErrorBody | null): void => {
-    if (over) return;
+  let close = (): void => {};
+  const closed = new Promise<void>((resolve) => (close = resolve));
+  /** What waits for the head; less than one answer, since the first words end the wait. */
+  let waiting = first;
+  const open = (): Outflow => {
+    if (outflow !== null) return outflow;
+    outflow = exchange.stream({ ...stream_headers, ...headers }, beat);
+    outflow.onDrain(() => following?.drained());
+    outflow.write(waiting);
+    return outflow;
+  };
+  const stop = (): void => {
     over = true;
     following?.stop();
-    outflow.write(encoder.ended(error));
-    outflow.end();
+    close();
+  };
+  const end = (error: ErrorBody | null): void => {
+    if (over) return;
+    stop();
+    const refused = error ?? encoder.failure ?? null;
+    if (outflow === null && refused !== null)
+      return exchange.problem(refused.code, refused.message);
+    const body = open();
+    body.write(encoder.ended(error));
+    body.end();
   };
   const stream: OpenStream = {
     identity: who,
     fail: (code, detail) => end(errorBody(code, detail)),
   };
-  outflow.write(first);
+  exchange.onGone(() => {
+    if (over) return;
+    stop();
+    gone?.();
+  });
+  if (over) return;
+  if (patience_ms === 0) open();
   following = followTurns(service, who, ref, wanted, {
-    writable: () => outflow.writable(),
-    cork: (call) => outflow.cork(call),
+    writable: () => outflow?.writable() ?? true,
+    cork: (call) => (outflow === null ? call() : outflow.cork(call)),
     push(frame, after) {
       if (over) return;
-      outflow.write(encoder.push(frame, after));
-      if (encoder.done === true) end(null);
+      const text = encoder.push(frame, after);
+      if (outflow === null) waiting += text;
+      else outflow.write(text);
+      if (encoder.done === true) return end(null);
+      if (frame.type === "token" && text !== "") open();
     },
     ended: end,
   });
-  const followed = following;
-  outflow.onDrain(() => followed.drained());
-  outflow.onAbort(() => {
-    over = true;
-    followed.stop();
-    gone?.();
-  });
   service.streams.add(stream);
-  const { clock } = service.ports;
   // No turn lives as long as a timer can wait.
   const expires = Math.min(Math.max(0, who.expires_ms - clock.now()), 2 ** 30);
-  const cancel = clock.after(expires, () => stream.fail("token_expired"));
+  const cancels = [
+    clock.after(expires, () => stream.fail("token_expired")),
+    clock.after(patience_ms, () => over || open()),
+  ];
   const release = service.revocations.hold(who, (code) => stream.fail(code));
-  await outflow.closed;
+  await closed;
   release();
-  cancel();
+  for (const cancel of cancels) cancel();
   service.streams.delete(stream);
 }

@@ -67,6 +67,10 @@ export const limits = {
   context_chars_max: 400_000,
   /** Messages that one request of the OpenAI wire format brings: as many as a model is given. */
   request_messages_max: 200,
+  /** The body of such a request: it becomes one command. */
+  request_bytes_max: 480 * 1024,
+  /** A stream's head waits so long for the first words, so that a failure before them is a refusal. */
+  stream_patience_ms: 5_000,
   /** Branches are kept for ever, so a conversation's size is bounded by its commits. */
   commits_per_actor_max: 20_000,
   turns_queued_per_conversation_max: 16,
@@ -334,6 +338,7 @@ assert(
   l.ratings_per_conversation_max * 2 < l.commits_per_actor_max,
   "readers who rate cannot fill a conversation",
 );
+assert(l.request_bytes_max < l.command_bytes_max, "a request of a program fits a command");
 assert(
   l.request_messages_max + 2 < l.events_per_commit_max,
   "a request's messages, its conversation and its turn are one commit",

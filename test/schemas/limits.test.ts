@@ -24,6 +24,7 @@ test.each([
   ["frame_bytes_max", 512 * 1024, "a client's frame fits a command"],
   ["answer_chars_max", 800_000, "fits a NATS message"],
   ["ratings_per_conversation_max", 10_000, "readers who rate"],
+  ["request_bytes_max", 512 * 1024, "fits a command"],
   ["request_messages_max", 254, "are one commit"],
   ["stream_look_ms", 5_000, "a streamed answer that waits"],
   ["sessions_per_account_max", 256, "a new password closes every session"],
@@ -36,7 +37,7 @@ test.each([
 });
 
 test("every relation that limits.ts asserts is tried here", () => {
-  expect(source.match(/^assert\(/gm)).toHaveLength(15);
+  expect(source.match(/^assert\(/gm)).toHaveLength(16);
 });
 
 test("there is a wait for every attempt, and every limit is a number above zero", async () => {

@@ -7,6 +7,8 @@ export interface ChatRequest {
   readonly stream: boolean;
   readonly include_usage: boolean;
   readonly messages: readonly { readonly role: string; readonly content: string }[];
+  readonly temperature?: unknown;
+  readonly max_tokens?: unknown;
 }
 
 /** The request's body as text. */
@@ -43,6 +45,7 @@ export function chatBody(text: string): ChatRequest | null {
     stream: body["stream"] === true,
     include_usage: isRecord(options) && options["include_usage"] === true,
     messages,
+    ...{ temperature: body["temperature"], max_tokens: body["max_tokens"] },
   };
 }
 

@@ -1,0 +1,136 @@
+/**
+ * `POST /v1/chat/completions`: a request is a conversation of its own, begun, answered and archived
+ * with all that its client says was said before. Whoever closes the request before its end wants the
+ * answer no more: its turn is cancelled, which closes the provider's connection, too.
+ */
+import { AppError } from "../../schemas/errors.ts";
+import type { ActorRef } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { ChatCompletion, ChatCompletionBody } from "../../schemas/openai.ts";
+import { commandId, derivedId, type Done, run } from "../asking.ts";
+import type { Call, Shown } from "../call.ts";
+import { type Position, start_position } from "../cursor.ts";
+import type { Exchange } from "../exchange.ts";
+import { turnOf } from "../messages-stream.ts";
+import { taken } from "../operation.ts";
+import { shownEvent } from "../push-frames.ts";
+import { command, conversationRef, type Service } from "../service.ts";
+import { answerTurns } from "../turn-answer.ts";
+import { followTurns, type Wanted } from "../turn-stream.ts";
+import type { Identity } from "../auth/identity.ts";
+import { chunkEncoder, completion, type Head } from "./chunks.ts";
+import { type CompletionRequest, readRequest } from "./request.ts";
+
+/** A conversation that one request began, and its turn. */
+export interface Begun {
+  readonly ref: ActorRef;
+  readonly turn: string;
+  readonly done: Done;
+  readonly wanted: Wanted;
+}
+
+/** Begins the conversation of a request. Throws what refuses it. */
+export async function begin(call: Call, asked: CompletionRequest["command"]): Promise<Begun> {
+  const { service, who, idempotencyKey: key } = call;
+  const id = key === null ? service.ports.ids() : derivedId(who.tenant, who.user, "converse", key);
+  const ref = conversationRef(who, id);
+  const message = commandId(call, `converse ${id}`);
+  const done = await run(call, ref, "converse", message, asked);
+  const commit = done.commit ?? (await service.ports.log.at(done.sequence));
+  const turn = commit === null ? null : turnOf(commit, message);
+  if (turn === null) throw new AppError("id_taken");
+  const from: Position = start_position;
+  return { ref, turn, done, wanted: { from, turn, begun: done.revision } };
+}
+
+export async function complete(
+  call: Call<ChatCompletionBody>,
+  exchange: Exchange,
+): Promise<Shown<ChatCompletion> | typeof taken> {
+  const { service, who } = call;
+  const { command: asked, stream, include_usage } = readRequest(call.body);
+  let gone = false;
+  exchange.onGone(() => (gone = true));
+  const begun = await begin(call, asked);
+  const { ref, turn, done, wanted } = begun;
+  const cancel = (): void => cancelTurn(service, who, ref, turn);
+  if (gone) {
+    cancel();
+    return taken;
+  }
+  const created = Math.floor(service.ports.clock.now() / 1000);
+  const head: Head = { id: ref.id, created, model: asked.model ?? "" };
+  const headers = { "X-Colloquy-Seq": `${done.sequence}` };
+  if (!stream) {
+    const answer = await whole(service, exchange, ref, wanted, head, cancel);
+    return answer === null ? taken : { value: answer, sequence: done.sequence };
+  }
+  const encoder = chunkEncoder(head, turn, include_usage);
+  const patience_ms = limits.stream_patience_ms;
+  await answerTurns(service, who, exchange, {
+    ...{ ref, wanted, encoder, headers, gone: cancel, patience_ms },
+  });
+  // What was restarted, or cut off by a gateway that stops, nobody reads any more.
+  if (encoder.failure !== null && encoder.failure !== undefined) cancel();
+  return taken;
+}
+
+/** The whole answer; null when its client has gone. Throws what the turn failed with. */
+function whole(
+  service: Service,
+  exchange: Exchange,
+  ref: ActorRef,
+  wanted: Wanted,
+  head: Head,
+  cancel: () => void,
+): Promise<ChatCompletion | null> {
+  return new Promise((resolve, reject) => {
+    let { model } = head;
+    let text = "";
+    let failure = new AppError("internal");
+    const following = followTurns(service, ref, wanted, {
+      writable: () => true,
+      cork: (call) => call(),
+      push(frame) {
+        if (frame.type === "end" && frame.turn === wanted.turn) {
+          const { finish, usage } = frame;
+          if (finish === "failed") return reject(failure);
+          return resolve(completion({ ...head, model }, text, finish, usage));
+        }
+        const event = frame.type === "event" ? shownEvent(frame) : null;
+        switch (event?.type) {
+          case "turn.started":
+            ({ model } = event.data);
+            return;
+          case "turn.failed":
+            failure = new AppError(event.data.code, event.data.detail || undefined);
+            return;
+          case "turn.completed":
+          case "turn.cancelled":
+            ({ text } = event.data);
+            return;
+          default:
+        }
+      },
+      ended(error) {
+        if (error !== null) reject(new AppError(error.code, error.message));
+      },
+    });
+    exchange.onGone(() => {
+      following.stop();
+      cancel();
+      resolve(null);
+    });
+  });
+}
+
+/** Nobody waits for the answer any more. */
+function cancelTurn(service: Service, who: Identity, ref: ActorRef, turn: string): void {
+  const { ports } = service;
+  const request = { ref, name: "cancel", id: ports.ids(), data: { turn } };
+  const failed = (error: unknown): void =>
+    ports.report({ what: "a request that was closed could not be cancelled", ref, error });
+  command(service, who, request, (outcome) => {
+    if (!outcome.ok) failed(outcome.error.message);
+  }).catch(failed);
+}

@@ -1,0 +1,61 @@
+/** The OpenAI wire format, as operations of the HTTP API. */
+import { limits } from "../../schemas/limits.ts";
+import {
+  ChatCompletion,
+  ChatCompletionBody,
+  ModelId,
+  OpenAiModel,
+  OpenAiModels,
+} from "../../schemas/openai.ts";
+import { type Operation, operation } from "../operation.ts";
+import { complete } from "./completions.ts";
+import { listModels, readModel } from "./models.ts";
+
+const completions = (path: `/${string}`, id: string): Operation =>
+  operation({
+    id,
+    method: "POST",
+    path,
+    summary: "Answers a list of messages, whole or as a stream of chunks.",
+    tag: "openai",
+    access: "conversations.write",
+    limit: "command",
+    body: ChatCompletionBody,
+    body_bytes_max: limits.request_bytes_max,
+    answers: { 200: ChatCompletion },
+    streams: true,
+    refuses: [
+      ...(["unsupported_parameter", "model_not_found", "overloaded", "tenant_busy"] as const),
+      ...(["model_unavailable", "model_rate_limited", "model_refused", "model_timeout"] as const),
+    ],
+    run: (call, exchange) => complete(call, exchange),
+  });
+
+export const operations: readonly Operation[] = [
+  completions("/v1/chat/completions", "createChatCompletion"),
+  completions("/api/v1/chat/completions", "createChatCompletionAlias"),
+  operation({
+    id: "listModels",
+    method: "GET",
+    path: "/v1/models",
+    summary: "The models that can be named.",
+    tag: "openai",
+    access: "models.read",
+    limit: "read",
+    answers: { 200: OpenAiModels },
+    run: (call) => listModels(call),
+  }),
+  operation({
+    id: "readModel",
+    method: "GET",
+    path: "/v1/models/{model}",
+    summary: "One model.",
+    tag: "openai",
+    access: "models.read",
+    limit: "read",
+    params: { model: ModelId },
+    answers: { 200: OpenAiModel },
+    refuses: ["model_not_found"],
+    run: (call) => readModel(call),
+  }),
+];

@@ -1,0 +1,88 @@
+/**
+ * The OpenAI wire format as far as it is spoken here (docs/PROTOCOL.md): the body of
+ * `POST /v1/chat/completions`, and what answers. What is not named is ignored; what would change the
+ * answer and cannot be done is refused by gateway/openai/request.ts, in words.
+ */
+import Type, { type Static } from "typebox";
+import { limits } from "./limits.ts";
+
+const maybe = <S extends Type.TSchema>(schema: S) =>
+  Type.Optional(Type.Union([schema, Type.Null()]));
+
+export const ChatCompletionMessage = Type.Object({
+  role: Type.String({ description: "system, developer, user or assistant" }),
+  content: Type.Optional(Type.Unknown({ description: "A text, or parts of `type` text." })),
+});
+
+export const ChatCompletionBody = Type.Object({
+  model: Type.Optional(
+    Type.String({ minLength: 1, maxLength: limits.model_chars_max, description: "As listed." }),
+  ),
+  messages: Type.Array(ChatCompletionMessage, {
+    minItems: 1,
+    maxItems: limits.request_messages_max,
+  }),
+  stream: maybe(Type.Boolean()),
+  stream_options: maybe(Type.Object({ include_usage: maybe(Type.Boolean()) })),
+  temperature: maybe(Type.Number({ minimum: 0, maximum: 2 })),
+  top_p: maybe(Type.Number({ minimum: 0, maximum: 1 })),
+  max_tokens: maybe(Type.Integer({ minimum: 1 })),
+  max_completion_tokens: maybe(Type.Integer({ minimum: 1 })),
+  presence_penalty: maybe(Type.Number({ minimum: -2, maximum: 2 })),
+  frequency_penalty: maybe(Type.Number({ minimum: -2, maximum: 2 })),
+  seed: maybe(Type.Integer()),
+});
+export type ChatCompletionBody = Static<typeof ChatCompletionBody>;
+
+const Tokens = Type.Object({
+  prompt_tokens: Type.Integer(),
+  completion_tokens: Type.Integer(),
+  total_tokens: Type.Integer(),
+});
+export type Tokens = Static<typeof Tokens>;
+
+export const ChatCompletion = Type.Object({
+  id: Type.String({ description: "`chatcmpl-` and the id of its conversation." }),
+  object: Type.Literal("chat.completion"),
+  created: Type.Integer({ description: "Seconds since 1970." }),
+  model: Type.String(),
+  choices: Type.Array(
+    Type.Object({
+      index: Type.Literal(0),
+      message: Type.Object({
+        role: Type.Literal("assistant"),
+        content: Type.String(),
+        refusal: Type.Null(),
+      }),
+      logprobs: Type.Null(),
+      finish_reason: Type.String({ description: "stop, length or cancelled" }),
+    }),
+  ),
+  usage: Tokens,
+});
+export type ChatCompletion = Static<typeof ChatCompletion>;
+
+/** A part of a path. */
+export const ModelId = Type.String({ minLength: 1, maxLength: limits.model_chars_max });
+
+export const OpenAiModel = Type.Object({
+  id: Type.String(),
+  object: Type.Literal("model"),
+  created: Type.Integer(),
+  owned_by: Type.String(),
+});
+export type OpenAiModel = Static<typeof OpenAiModel>;
+export const OpenAiModels = Type.Object({
+  object: Type.Literal("list"),
+  data: Type.Array(OpenAiModel),
+});
+
+/** The body of every refusal under `/v1/`. */
+export interface OpenAiError {
+  readonly error: {
+    readonly message: string;
+    readonly type: string;
+    readonly param: string | null;
+    readonly code: string;
+  };
+}

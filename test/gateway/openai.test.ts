@@ -1,0 +1,264 @@
+/** Programs that speak the OpenAI wire format, unchanged: the official client and the Vercel AI SDK. */
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateText, streamText } from "ai";
+import OpenAI from "openai";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type Running, startRunning } from "./running.ts";
+
+let running: Running;
+beforeAll(async () => {
+  running = await startRunning();
+  return () => running.stop();
+});
+
+async function client(user = "program", options: { apiKey?: string } = {}): Promise<OpenAI> {
+  const apiKey = options.apiKey ?? (await running.token(user));
+  return new OpenAI({ apiKey, baseURL: `${running.gateway.url}/v1`, maxRetries: 0 });
+}
+const user = (content: string) => ({ role: "user", content }) as const;
+const model = "scripted";
+const state = async (id: string, who = "program"): Promise<Record<string, unknown>> => {
+  const { body } = await running.http("GET", `/api/v1/conversations/${id}`, { user: who });
+  return body;
+};
+const conversationOf = (id: string): string => id.replace(/^chatcmpl-/, "");
+
+describe("the official client", () => {
+  test("a whole answer, and the conversation that it was", async () => {
+    const openai = await client();
+    const { provider } = running.world;
+    const before = provider.requests.length;
+    const made = await openai.chat.completions.create({
+      ...{ model, temperature: 0.25, max_completion_tokens: 99 },
+      messages: [
+        { role: "developer", content: "be brief" },
+        user("hello"),
+        { role: "assistant", content: "hi" },
+        {
+          role: "user",
+          content: [
+            { type: "text", text: "and " },
+            { type: "text", text: "now" },
+          ],
+        },
+      ],
+    });
+    const asked = provider.requests[before];
+    expect(asked?.body).toMatchObject({ temperature: 0.25, max_tokens: 99 });
+    expect(asked?.body.messages).toEqual([
+      { role: "system", content: "be brief" },
+      { role: "user", content: "hello" },
+      { role: "assistant", content: "hi" },
+      { role: "user", content: "and now" },
+    ]);
+    expect(made.choices[0]?.message).toMatchObject({ role: "assistant", content: asked?.text });
+    expect(made.choices[0]?.finish_reason).toBe("stop");
+    expect(made.usage?.total_tokens).toBe(
+      (made.usage?.prompt_tokens ?? 0) + (made.usage?.completion_tokens ?? 0),
+    );
+    expect(made._request_id).toMatch(/^[0-9a-f]{32}$/);
+    const id = conversationOf(made.id);
+    expect(await state(id)).toMatchObject({ origin: "api", status: "archived" });
+    const { body } = await running.http("GET", `/api/v1/conversations/${id}/messages`, {
+      user: "program",
+    });
+    const items = body["items"] as { role: string; turn: string | null }[]; // as PROTOCOL.md
+    expect(items.map(({ role }) => role)).toEqual([
+      ...["system", "user", "assistant", "user", "assistant"],
+    ]);
+    // What the client brought is nobody's answer here; what was written here has its turn.
+    expect(items.map(({ turn }) => turn !== null)).toEqual([false, false, false, false, true]);
+    const list = async (query: string): Promise<unknown> =>
+      (
+        await running.http("GET", `/api/v1/conversations?status=archived${query}`, {
+          user: "program",
+        })
+      ).body["items"];
+    expect(await list("")).toEqual([]);
+    expect(await list("&origin=api")).toMatchObject([{ id }]);
+  });
+
+  test("I5: a stream, chunk by chunk, with its usage", async () => {
+    const openai = await client();
+    const { provider } = running.world;
+    provider.script({ tokens: ["one ", "two ", "three"], gate: true });
+    provider.release(1);
+    const stream = await openai.chat.completions.create({
+      ...{ model, stream: true, stream_options: { include_usage: true } },
+      messages: [user("count")],
+    });
+    let text = "";
+    const finishes: unknown[] = [];
+    let tokens = 0;
+    for await (const chunk of stream) {
+      const [choice] = chunk.choices;
+      const delta = choice?.delta.content ?? "";
+      text += delta;
+      // Each word is released by the one before it: gathered, they would wait for ever.
+      if (delta !== "" && text !== "one two three") provider.release(1);
+      if (choice?.finish_reason) finishes.push(choice.finish_reason);
+      tokens += chunk.usage?.total_tokens ?? 0;
+    }
+    expect([text, finishes]).toEqual(["one two three", ["stop"]]);
+    expect(tokens).toBeGreaterThan(0);
+  });
+
+  test.each([true, false])("closing a request cancels its turn (stream: %s)", async (stream) => {
+    const openai = await client("closing");
+    const { provider } = running.world;
+    provider.script({ tokens: ["never ", "finished"], fault: "stall", after: 1 });
+    const words = `close me ${String(stream)}`;
+    const gone = new AbortController();
+    const asked = openai.chat.completions
+      .create({ model, stream, messages: [user(words)] }, { signal: gone.signal })
+      .then(async (answer) => {
+        if ("controller" in answer) for await (const _ of answer);
+      });
+    asked.catch(() => {});
+    const request = await provider.whenRequest(({ message }) => message === words);
+    gone.abort();
+    await provider.whenAborted((one) => one === request);
+    await expect
+      .poll(async () => {
+        const { body } = await running.http("GET", "/api/v1/conversations", {
+          user: "closing",
+        });
+        expect(body["items"]).toEqual([]);
+        const listed = await running.http(
+          "GET",
+          "/api/v1/conversations?origin=api&status=archived",
+          { user: "closing" },
+        );
+        return (listed.body["items"] as unknown[]).length;
+      })
+      .toBe(stream ? 1 : 2);
+  });
+
+  test("models: all, one, and one that is not", async () => {
+    const openai = await client();
+    const listed = await openai.models.list();
+    expect(listed.data).toEqual([
+      { id: model, object: "model", created: 0, owned_by: "openai-compatible" },
+    ]);
+    expect(await openai.models.retrieve(model)).toMatchObject({ id: model });
+    await expect(openai.models.retrieve("gone/astray")).rejects.toThrow(OpenAI.NotFoundError);
+  });
+
+  test("refusals are the exceptions that it knows", async () => {
+    const openai = await client();
+    const ask = (more: object): Promise<unknown> =>
+      openai.chat.completions.create({ model, messages: [user("hi")], ...more });
+    await expect(ask({ model: "gpt-99" })).rejects.toMatchObject({
+      ...{ constructor: OpenAI.NotFoundError, status: 404 },
+      ...{ code: "model_not_found", param: "model", type: "invalid_request_error" },
+    });
+    const stranger = await client("x", { apiKey: "nonsense" });
+    await expect(stranger.models.list()).rejects.toThrow(OpenAI.AuthenticationError);
+    for (const [name, value] of [
+      ["n", 2],
+      ["tools", [{ type: "function", function: { name: "f" } }]],
+      ["logprobs", true],
+      ["response_format", { type: "json_object" }],
+      ["stop", ["END"]],
+    ] as const) {
+      await expect(ask({ [name]: value }), name).rejects.toMatchObject({
+        ...{ constructor: OpenAI.BadRequestError, code: "unsupported_parameter", param: name },
+      });
+    }
+    await expect(ask({ temperature: 3 })).rejects.toThrow(OpenAI.BadRequestError);
+    await expect(ask({ messages: [] })).rejects.toThrow(OpenAI.BadRequestError);
+    const picture = [{ type: "image_url", image_url: { url: "data:," } }];
+    await expect(ask({ messages: [{ role: "user", content: picture }] })).rejects.toThrow(
+      /only parts of type text/,
+    );
+    // What changes nothing that its sender sees is ignored.
+    await expect(ask({ user: "u", n: 1, tools: [], store: true })).resolves.toBeDefined();
+  });
+
+  test.each([true, false])("a provider that refuses is an error, stream: %s", async (stream) => {
+    running.world.provider.script({ fault: 400 });
+    const openai = await client();
+    const asked = openai.chat.completions.create({ model, stream, messages: [user("no")] });
+    await expect(asked).rejects.toMatchObject({ status: 502, code: "model_refused" });
+  });
+
+  test("a stream that breaks off in the middle says so", async () => {
+    running.world.provider.script({ tokens: ["half ", "an "], fault: "cut", after: 2 });
+    const openai = await client();
+    const stream = await openai.chat.completions.create({
+      ...{ model, stream: true, messages: [user("break")] },
+    });
+    let text = "";
+    const read = async (): Promise<void> => {
+      for await (const { choices } of stream) text += choices[0]?.delta.content ?? "";
+    };
+    await expect(read()).rejects.toMatchObject({ code: "model_stream_cut" });
+    expect(text).toBe("half an ");
+  });
+
+  test("the same Idempotency-Key gets the same answer, asked of the provider once", async () => {
+    const openai = await client();
+    const { provider } = running.world;
+    const ask = () =>
+      openai.chat.completions.create(
+        { model, messages: [user("only once")] },
+        { headers: { "idempotency-key": "the very same" } },
+      );
+    const [one, two] = await Promise.all([ask(), ask()]);
+    expect(two.id).toBe(one.id);
+    expect(two.choices).toEqual(one.choices);
+    expect(provider.requests.filter(({ message }) => message === "only once")).toHaveLength(1);
+  });
+});
+
+describe("the Vercel AI SDK", () => {
+  const sdk = async () =>
+    createOpenAICompatible({
+      ...{ name: "colloquy", baseURL: `${running.gateway.url}/v1`, includeUsage: true },
+      apiKey: await running.token("sdk"),
+    })(model);
+
+  test("generateText", async () => {
+    const { text, usage, finishReason } = await generateText({
+      ...{ model: await sdk(), system: "be kind", prompt: "generate [[say:kind words]]" },
+    });
+    expect([text, finishReason]).toEqual(["kind words", "stop"]);
+    expect(usage.totalTokens).toBeGreaterThan(0);
+  });
+
+  test("streamText", async () => {
+    const result = streamText({ model: await sdk(), prompt: "stream [[say:word by word]]" });
+    let text = "";
+    for await (const part of result.textStream) text += part;
+    expect(text).toBe("word by word");
+    expect(await result.finishReason).toBe("stop");
+    expect((await result.usage).outputTokens).toBe(3);
+  });
+});
+
+test("I5: a restart after the first word ends the stream, one before it is not seen", async () => {
+  const openai = await client();
+  const { provider } = running.world;
+  const ask = (content: string) =>
+    openai.chat.completions.create({ model, stream: true, messages: [user(content)] });
+  provider.script({ tokens: ["spoken ", "lost"], gate: true }, { fault: "hang" });
+  provider.release(1);
+  const stream = await ask("spoken");
+  const silent = ask("silent");
+  await provider.whenRequest(({ message }) => message === "silent");
+  let text = "";
+  const read = (async (): Promise<void> => {
+    for await (const { choices } of stream) {
+      text += choices[0]?.delta.content ?? "";
+      if (text !== "spoken " || choices[0]?.delta.content === "") continue;
+      provider.script({ tokens: ["never ", "read"] }, { tokens: ["once ", "only"] });
+      await running.world.worker();
+      await running.worker.crash();
+    }
+  })();
+  await expect(read).rejects.toMatchObject({ code: "turn_restarted" });
+  expect(text).toBe("spoken ");
+  let whole = "";
+  for await (const { choices } of await silent) whole += choices[0]?.delta.content ?? "";
+  expect(["once only", "never read"]).toContain(whole);
+});
