@@ -62,7 +62,7 @@ export async function complete(
   const head: Head = { id: ref.id, created, model: asked.model ?? "" };
   const headers = { "X-Colloquy-Seq": `${done.sequence}` };
   if (!stream) {
-    const answer = await whole(service, exchange, ref, wanted, head, cancel);
+    const answer = await whole(call, exchange, ref, wanted, head, cancel);
     return answer === null ? taken : { value: answer, sequence: done.sequence };
   }
   const encoder = chunkEncoder(head, turn, include_usage);
@@ -77,7 +77,7 @@ export async function complete(
 
 /** The whole answer; null when its client has gone. Throws what the turn failed with. */
 function whole(
-  service: Service,
+  { service, who }: Call<ChatCompletionBody>,
   exchange: Exchange,
   ref: ActorRef,
   wanted: Wanted,
@@ -88,7 +88,7 @@ function whole(
     let { model } = head;
     let text = "";
     let failure = new AppError("internal");
-    const following = followTurns(service, ref, wanted, {
+    const following = followTurns(service, who, ref, wanted, {
       writable: () => true,
       cork: (call) => call(),
       push(frame) {
