@@ -2,15 +2,16 @@
  * The page: puts the parts together, decides which conversation is open (the address says it), and
  * carries the reader's wishes to the client. It keeps no state of a conversation itself.
  */
+import { openAccount } from "./account.ts";
 import { openApi } from "./api.ts";
 import { connect, newId } from "./client.ts";
 import { makeComposer } from "./composer.ts";
 import { showConnection } from "./connection.ts";
 import type { View } from "./conversation.ts";
-import { askToken } from "./dialogs.ts";
 import { el, icon, iconButton, need, textButton } from "./dom.ts";
 import { makeList } from "./list.ts";
 import { openSession, type Session } from "./session.ts";
+import { askToSignIn } from "./sign-in.ts";
 import { applyTheme, toggleTheme } from "./theme.ts";
 import { makeThread } from "./thread.ts";
 import { leafBelow } from "./tree.ts";
@@ -18,12 +19,16 @@ import { welcomeOf } from "./welcome.ts";
 import { wordsOf } from "./words.ts";
 
 applyTheme();
-const api = openApi(askToken);
+const leave = textButton("Sign out", () => void account.signOut(), "text");
+const account = openAccount(askToSignIn, (signedIn) => {
+  leave.hidden = !signedIn;
+});
+const api = openApi(account);
 const socket_url = `${location.origin.replace(/^http/, "ws")}/ws/chat`;
 let session: Session | null = null;
 const client = connect({
   url: socket_url,
-  token: (ask) => api.token(ask),
+  token: (ask) => account.token(ask),
   onState: showConnection(need("connection"), () => client.wake()),
 });
 
@@ -158,7 +163,7 @@ const archive = textButton(
   },
   "text",
 );
-need("drawer-foot").append(archive, iconButton("theme", "Light or dark", toggleTheme));
+need("drawer-foot").append(archive, leave, iconButton("theme", "Light or dark", toggleTheme));
 
 addEventListener("hashchange", route);
 addEventListener("popstate", route);

@@ -4,6 +4,11 @@ import { ClientError } from "./client.ts";
 const words: Readonly<Record<string, string>> = {
   unauthenticated: "You are signed out. Sign in again to go on.",
   token_expired: "You are signed out. Sign in again to go on.",
+  bad_credentials: "This e-mail and password do not belong together.",
+  email_taken: "There is an account with this e-mail already. Sign in instead.",
+  registration_closed: "New accounts are made here by invitation only.",
+  invitation_invalid: "This invitation is no longer good. Ask for another one.",
+  bad_request: "Something here is not as it must be. Look at it once more.",
   forbidden: "Your role does not allow this.",
   not_found: "This conversation does not exist, or it is not yours.",
   message_not_found: "This message is no longer here.",

@@ -1,0 +1,133 @@
+/**
+ * Signing in by the page where nobody is signed in by himself: in Chromium, against a real gateway.
+ * Light and dark, on a desk and on a phone.
+ */
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { webAssets } from "../../cli/web-assets.ts";
+import type { Gateway } from "../../gateway/server.ts";
+import { limits } from "../../schemas/limits.ts";
+import { type Running, startRunning } from "../gateway/running.ts";
+import { type Chromium, startChromium } from "../support/chromium.ts";
+import { chromiumBinary } from "../support/services.ts";
+
+const email = "ann@example.org";
+const password = "a long enough password";
+const dialog = "dialog.sign-in";
+const online = "#connection[data-state=online]";
+
+describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
+  let running: Running;
+  let gateway: Gateway;
+  let chromium: Chromium;
+  const problems: string[] = [];
+  beforeAll(async () => {
+    [running, chromium] = await Promise.all([
+      startRunning(),
+      startChromium({ viewport: { width: 1000, height: 700 } }),
+    ]);
+    gateway = await running.another({ page: webAssets() });
+  });
+  afterAll(async () => {
+    await chromium?.stop();
+    await running?.stop();
+  });
+
+  async function open(): Promise<Page> {
+    const page = await chromium.context.newPage();
+    page.on("pageerror", (error) => problems.push(error.message));
+    await page.goto(gateway.url);
+    return page;
+  }
+  const connected = (page: Page): Promise<unknown> =>
+    page.waitForSelector(online, { state: "attached" });
+  const stored = (page: Page): Promise<string | null> =>
+    page.evaluate(() => localStorage.getItem("colloquy.session"));
+  async function say(page: Page, text: string): Promise<void> {
+    await page.fill("#text", text);
+    await page.press("#text", "Enter");
+    await page.waitForSelector("[data-role=assistant][data-status=done]");
+  }
+
+  test("the form fits a desk and a phone, light and dark, and every field has a name", async () => {
+    const page = await open();
+    for (const width of [1000, 360]) {
+      for (const colorScheme of ["light", "dark"] as const) {
+        await page.setViewportSize({ width, height: 640 });
+        await page.emulateMedia({ colorScheme });
+        for (const mode of ["Create an account", "Use an access token", "Sign in"]) {
+          await page.click(`${dialog} .others >> text=${mode}`);
+          const fits = await page.$eval(dialog, (element) => {
+            const { left, right, top, bottom } = element.getBoundingClientRect();
+            const inside = left >= 0 && right <= innerWidth && top >= 0 && bottom <= innerHeight;
+            const { color, backgroundColor } = getComputedStyle(element);
+            const named = [...element.querySelectorAll("input")].every(
+              ({ labels }) => (labels?.length ?? 0) > 0,
+            );
+            const wide = document.documentElement.scrollWidth > innerWidth;
+            return inside && named && !wide && color !== backgroundColor;
+          });
+          expect([width, colorScheme, mode, fits]).toEqual([width, colorScheme, mode, true]);
+        }
+      }
+    }
+    await page.close();
+  });
+
+  test("who registers is signed in, stays so over a reload, and may sign out everywhere", async () => {
+    const page = await open();
+    await page.click("text=Create an account");
+    const shortest = await page.getAttribute(`${dialog} [name=password]`, "minlength");
+    expect(Number(shortest)).toBe(limits.password_chars_min);
+    await page.fill("[name=name]", "Ann");
+    await page.fill("[name=email]", email);
+    await page.fill("[name=password]", password);
+    await page.press("[name=password]", "Enter");
+    await page.waitForSelector(dialog, { state: "detached" });
+    await say(page, "hello [[tokens:2]]");
+    await page.reload();
+    await connected(page);
+    await page.waitForSelector("[data-role=assistant][data-status=done]");
+
+    // Two tabs whose access token has grown old go on with one session, in turns.
+    const other = await open();
+    await connected(other);
+    const before = await stored(page);
+    await page.evaluate(() => {
+      const session = JSON.parse(localStorage.getItem("colloquy.session") ?? "{}") as object;
+      const old = `e30.${btoa(JSON.stringify({ exp: 1 }))}.e30`;
+      localStorage.setItem("colloquy.session", JSON.stringify({ ...session, accessToken: old }));
+    });
+    await Promise.all([page.reload(), other.reload()]);
+    await Promise.all([connected(page), connected(other)]);
+    const after = await stored(page);
+    expect(after).not.toBe(before);
+    expect(await page.locator(dialog).count()).toBe(0);
+
+    await other.click("text=Sign out");
+    await Promise.all([page.waitForSelector(dialog), other.waitForSelector(dialog)]);
+    expect(await stored(page)).toBeNull();
+    const { refreshToken } = JSON.parse(after ?? "{}") as { refreshToken: string }; // as stored
+    const refused = await fetch(`${gateway.url}/api/v1/auth/refresh`, {
+      ...{ method: "POST", headers: { "content-type": "application/json" } },
+      body: JSON.stringify({ refreshToken }),
+    });
+    expect(refused.status).toBe(401);
+
+    await page.fill("[name=email]", email);
+    await page.fill("[name=password]", "not this one");
+    await page.click(`${dialog} .primary`);
+    await page.waitForSelector(`${dialog} [role=alert]:not([hidden])`);
+    expect(await page.textContent(`${dialog} [role=alert]`)).toContain("do not belong together");
+    await page.fill("[name=password]", password);
+    await page.click(`${dialog} .primary`);
+    await connected(page);
+    await page.waitForSelector("text=hello");
+    await page.close();
+    await other.close();
+  });
+
+  test("nothing of all this was a fault of the page or the gateway", () => {
+    expect([...problems, ...running.problems]).toEqual([]);
+  });
+});
