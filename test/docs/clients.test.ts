@@ -1,10 +1,10 @@
 /** The examples of docs/CLIENTS.md run as they stand; its React one does in test/web/use-chat.test.ts. */
 import { execFile } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { temporary } from "../support/services.ts";
-import { type Served, startServe } from "../system/serve.ts";
+import { beforeAll, expect, test } from "vitest";
+import { type Running, startRunning } from "../gateway/running.ts";
+import { answerTokens } from "../support/model-server-answer.ts";
 
 const root = join(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/CLIENTS.md"), "utf8");
@@ -17,20 +17,16 @@ function example(heading: string, language: string): string {
   return code;
 }
 
-let served: Served;
-let folder: string;
+let running: Running;
 beforeAll(async () => {
-  folder = temporary("clients");
-  served = await startServe(folder);
-});
-afterAll(async () => {
-  await served?.end("SIGTERM");
-  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+  running = await startRunning();
+  return () => running.stop();
 });
 
 /** Runs a program with what the page tells its readers to export; what it prints. */
 async function run(command: string, args: readonly string[]): Promise<string> {
-  const env = { PATH: "/usr/bin:/bin", COLLOQUY_URL: served.url, TOKEN: await served.token() };
+  const told = { COLLOQUY_URL: running.gateway.url, TOKEN: await running.token() };
+  const env = { PATH: "/usr/bin:/bin", ...told };
   return new Promise((resolve, reject) => {
     execFile(command, args, { cwd: root, env, timeout: 20_000 }, (error, out, err) =>
       error === null ? resolve(out) : reject(new Error(`${error.message}\n${err}`)),
@@ -40,11 +36,13 @@ async function run(command: string, args: readonly string[]): Promise<string> {
 const node = (code: string): Promise<string> =>
   run(process.execPath, ["--input-type=module", "--eval", code]);
 
-/** A sentence of the answer of an installation without a model. */
-const answer = "not a language model";
+/** What the scripted provider makes of a question's words. */
+const answerTo = (question: string): string => answerTokens(question, 5).join("");
 
 test("the agent of AG-UI reads its answer", async () => {
-  expect(await node(example("AG-UI: `HttpAgent`", "js"))).toContain(answer);
+  expect(await node(example("AG-UI: `HttpAgent`", "js"))).toContain(
+    answerTo("What is a durable actor?"),
+  );
 });
 
 test("curl reads both streams, and one of them again", async () => {
@@ -55,7 +53,7 @@ test("curl reads both streams, and one of them again", async () => {
       .map(([, json = "{}"]) => JSON.parse(json) as { delta?: string }) // what we write
       .map(({ delta = "" }) => delta)
       .join("");
-  expect(deltas(chat)).toContain(answer);
+  expect(deltas(chat)).toBe(answerTo("Hello"));
   expect(deltas(again)).toBe(deltas(chat));
   expect(deltas(agent)).toBe(deltas(chat));
   expect(agent).toContain('"type":"RUN_FINISHED"');
