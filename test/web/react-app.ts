@@ -39,7 +39,7 @@ export async function reactApp(): Promise<ReadonlyMap<string, Asset>> {
   ]);
   const built = await build({
     ...{ configFile: false, logLevel: "error", root, mode: "production" },
-    build: { write: false, minify: false, rollupOptions: { input: main } },
+    build: { write: false, minify: false, rolldownOptions: { input: main } },
     plugins: [
       {
         name: "docs",

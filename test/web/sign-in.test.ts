@@ -93,6 +93,10 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     const other = await open();
     await connected(other);
     const before = await stored(page);
+    let refreshed = 0;
+    chromium.context.on("request", (request) => {
+      if (request.url().endsWith("/auth/refresh")) refreshed += 1;
+    });
     await page.evaluate(() => {
       const session = JSON.parse(localStorage.getItem("colloquy.session") ?? "{}") as object;
       const old = `e30.${btoa(JSON.stringify({ exp: 1 }))}.e30`;
@@ -102,6 +106,7 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     await Promise.all([connected(page), connected(other)]);
     const after = await stored(page);
     expect(after).not.toBe(before);
+    expect(refreshed).toBe(1);
     expect(await page.locator(dialog).count()).toBe(0);
 
     await other.click("text=Sign out");
