@@ -1,8 +1,15 @@
 /** From registering to logging out, over real HTTP and WebSocket, at two gateways of one system. */
+import { generateKeyPairSync } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { connect } from "node:net";
 import { beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws"; // typed by ws-client.d.ts
 import { decodeJwt } from "jose";
+import { openKeyRing } from "../../../gateway/auth/key-ring.ts";
 import type { Gateway } from "../../../gateway/server.ts";
+import { readIssuers } from "../../../schemas/issuers.ts";
+import { secret } from "../../streams/system.ts";
 import { openForeign } from "../foreign.ts";
 import { type Running, startRunning } from "../running.ts";
 import { ask, login, pairOf, password, register } from "./door.ts";
@@ -320,14 +327,10 @@ describe("API keys", () => {
     const wrong = `${key.slice(0, -4)}AAAA`;
     let ready = 0;
     let refused = 0;
-    /** One handshake; every third client says `Connection: close`, which the native server minds. */
-    const shake = (credential: string, at: number): Promise<void> =>
+    const shake = (credential: string): Promise<void> =>
       new Promise((resolve, reject) => {
         const socket = new WebSocket(`${here.url.replace("http", "ws")}/ws/chat`, {
-          headers: {
-            authorization: `Bearer ${credential}`,
-            ...(at % 3 === 0 ? { connection: "Upgrade, close" } : {}),
-          },
+          headers: { authorization: `Bearer ${credential}` },
         });
         let told = "";
         socket.on("message", (data: Uint8Array) => {
@@ -346,11 +349,72 @@ describe("API keys", () => {
         socket.on("error", reject);
       });
     const lane = async (first: number): Promise<void> => {
-      for (let at = first; at < 2_000; at += 50) await shake(at % 2 === 0 ? key : wrong, at);
+      for (let at = first; at < 2_000; at += 50) await shake(at % 2 === 0 ? key : wrong);
     };
     await Promise.all(Array.from({ length: 50 }, (_, first) => lane(first)));
     expect({ ready, refused }).toEqual({ ready: 1_000, refused: 1_000 });
+
+    // `Connection: close` is what the native server minds when a socket is upgraded too late.
+    const fresh = await running.another();
+    const raw = (): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = connect(fresh.port, "127.0.0.1");
+        let told = "";
+        socket.on("data", (data) => {
+          told += data.toString("latin1");
+          if (!told.includes('"ready"')) return;
+          socket.destroy();
+          resolve(told.slice(0, 12));
+        });
+        socket.on("error", reject);
+        socket.on("close", () => reject(new Error(`closed after ${told}`)));
+        socket.write(
+          [
+            ...["GET /ws/chat HTTP/1.1", "Host: x", "Connection: close", "Upgrade: websocket"],
+            ...["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"],
+            ...[`Authorization: Bearer ${key}`, "", ""],
+          ].join("\r\n"),
+        );
+      });
+    const told = await Promise.all(Array.from({ length: 50 }, raw));
+    expect(new Set(told)).toEqual(new Set(["HTTP/1.1 101"]));
   }, 60_000);
+});
+
+test("I10: a gateway shows its public keys, and takes the tokens of the issuers that it was given", async () => {
+  const pair = generateKeyPairSync("ed25519");
+  const issuing = openKeyRing({ secrets: [], signing: pair.privateKey });
+  const keys = createServer((_, response) =>
+    response.end(JSON.stringify({ keys: issuing.public })),
+  );
+  keys.listen(0, "127.0.0.1");
+  await once(keys, "listening");
+  const address = keys.address();
+  const port = typeof address === "object" ? address?.port : 0;
+  const iss = `http://127.0.0.1:${port}`;
+  const own = openKeyRing({
+    ...{ secrets: [secret], signing: generateKeyPairSync("ed25519").privateKey },
+  });
+  const issuers = readIssuers([
+    { issuer: iss, audience: "us", jwks: `${iss}/keys`, tenant: "acme", algorithms: ["EdDSA"] },
+  ]);
+  const at = await running.another({ ring: own, issuers });
+  const shown = await ask(at, "GET", "/.well-known/jwks.json");
+  expect(shown).toEqual({ status: 200, body: { keys: own.public } });
+  expect((await ask(here, "GET", "/.well-known/jwks.json")).body).toEqual({ keys: [] });
+  const exp = Math.floor(Date.now() / 1000) + 600;
+  const theirs = issuing.sign({ iss, aud: "us", sub: "ann", exp, role: "owner", tenant: "zeta" });
+  const socket = openForeign(at.url, theirs);
+  expect(await socket.next("ready")).toMatchObject({ user: "ann", tenant: "acme" });
+  const who = await ask(at, "GET", profile, { token: theirs });
+  expect(who.body).toMatchObject({ id: "ann", tenant: "acme", role: "member", email: null });
+  const elsewhere = issuing.sign({ iss, aud: "them", sub: "ann", exp });
+  expect((await openForeign(at.url, elsewhere).closed).code).toBe(4401);
+  expect((await ask(at, "GET", profile, { token: elsewhere })).status).toBe(401);
+  // Where nobody named this issuer, its token is nothing.
+  expect((await ask(here, "GET", profile, { token: theirs })).status).toBe(401);
+  socket.end();
+  keys.close();
 });
 
 test("nothing was reported as a fault", () => {
