@@ -15,6 +15,7 @@ export const folding = [
   "actors/conversation/state.ts",
   "actors/workspace/machine.ts",
   "actors/workspace/state.ts",
+  "schemas/sharing.ts",
   "schemas/upcasters.ts",
   "node_modules/xstate/package.json",
 ] as const;
