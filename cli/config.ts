@@ -3,7 +3,7 @@
  * sentence, and whether it is a secret; docs/CONFIG.md is generated from it. A `COLLOQUY_` key that
  * the table does not know is refused with the nearest name, so that a typing error is never silent.
  */
-import { isTenant } from "../schemas/ids.ts";
+import { isHomeTenant } from "../schemas/ids.ts";
 import { readIssuers } from "../schemas/issuers.ts";
 import { parseJson } from "../schemas/validate.ts";
 import { nearest } from "./nearest.ts";
@@ -108,7 +108,7 @@ const masterKey = key("32 bytes as 64 hex digits or base64", (value) => {
   return new Uint8Array(bytes);
 });
 const tenant = key("slug", (value) => {
-  must(isTenant(value), "a slug of a-z, 0-9 and -, at most 63 long");
+  must(isHomeTenant(value), "a slug of a-z, 0-9 and -, at most 63 long, and not accounts");
   return value;
 });
 const origins = key("origins, separated by commas", (value) => {
