@@ -1,6 +1,6 @@
 /**
- * Accounts, one row each, and the sessions in which they are signed in. A deleted account keeps its
- * row, blank; a session that is over keeps its row without the device. So the rows of an account whose
+ * Accounts, one row each, and the sessions in which they are signed in. Nothing here can be signed in
+ * with: a password and a refresh token's hash stay in the log. A deleted account keeps its row, blank; a session that is over keeps its row without the device. So the rows of an account whose
  * content was erased are built anew as they were (I8).
  */
 import type { DomainEvent } from "../../schemas/events.ts";
@@ -14,8 +14,6 @@ export interface AccountRow extends Row {
   readonly home: string;
   readonly email: string;
   readonly name: string;
-  /** A PHC string. */
-  readonly password: string;
   /** JSON. */
   readonly settings: string;
   /** The tenants that it has joined, separated by spaces. */
@@ -36,7 +34,6 @@ const table: Table = {
     home: "text",
     email: "text",
     name: "text",
-    password: "text",
     settings: "text",
     tenants: "text",
     revision: "integer",
@@ -59,8 +56,9 @@ const sheet: Sheet<AccountRow> = {
     const { ref, revision, at, commit } = place;
     if (event.type === "account.registered") {
       if (before !== undefined) throw new Error("the account begins a second time");
+      const { home, email, name } = event.data;
       rows.put(null, {
-        ...{ tenant: ref.tenant, id: ref.id, status: "active", ...event.data },
+        ...{ tenant: ref.tenant, id: ref.id, status: "active", home, email, name },
         ...{ settings: "{}", tenants: "", revision, sequence: commit.sequence },
         ...{ created_at: at, updated_at: at },
       });
@@ -90,10 +88,8 @@ function evolve(row: AccountRow, event: DomainEvent): AccountRow {
       return { ...row, name: event.data.name };
     case "settings.updated":
       return { ...row, settings: JSON.stringify(event.data.settings) };
-    case "password.changed":
-      return { ...row, password: event.data.password };
     case "account.deleted":
-      return { ...row, status: "deleted", email: "", name: "", password: "", settings: "{}" };
+      return { ...row, status: "deleted", email: "", name: "", settings: "{}" };
     default:
       return row;
   }

@@ -1,7 +1,7 @@
 /**
  * The workspaces: name, members, invitations and API keys, a table each. Who is a member no longer,
  * an invitation that is void and a key that was revoked keep their rows, so that it can be told what
- * they were; the address of an invitation that is void does not stay.
+ * they were; the address of an invitation that is void does not stay. No hash of a secret is in them.
  */
 import type { Projector, Row, Sheet, Table } from "../projector.ts";
 
@@ -98,8 +98,6 @@ export interface InvitationRow extends Row {
   readonly invitation: string;
   readonly status: "open" | "revoked" | "accepted";
   readonly role: string;
-  /** The hash of its token. */
-  readonly token: string;
   readonly email: string | null;
   /** Who alone may accept it. */
   readonly for_user: string | null;
@@ -118,7 +116,6 @@ const invitationSheet: Sheet<InvitationRow> = {
       invitation: "uuid",
       status: "text",
       role: "text",
-      token: "text",
       email: "text",
       for_user: "text",
       created_by: "text",
@@ -141,9 +138,9 @@ const invitationSheet: Sheet<InvitationRow> = {
       : undefined,
   fold(rows, event, { ref, at, commit }) {
     if (event.type === "invitation.created") {
-      const { invitation, role, token, email, user, expires } = event.data;
+      const { invitation, role, email, user, expires } = event.data;
       rows.put(invitation, {
-        ...{ tenant: ref.tenant, workspace: ref.id, invitation, status: "open", role, token },
+        ...{ tenant: ref.tenant, workspace: ref.id, invitation, status: "open", role },
         ...{ email, for_user: user, created_by: commit.by.id, created_at: at },
         ...{ expires_at: expires, accepted_by: null },
       });
@@ -166,8 +163,6 @@ export interface ApiKeyRow extends Row {
   readonly api_key: string;
   readonly user_id: string;
   readonly name: string;
-  /** The hash of its secret. */
-  readonly secret: string;
   /** Separated by spaces. */
   readonly scopes: string;
   readonly created_at: string;
@@ -183,7 +178,6 @@ const keyTable: Table = {
     api_key: "uuid",
     user_id: 'text COLLATE "C"',
     name: "text",
-    secret: "text",
     scopes: "text",
     created_at: "timestamptz(3)",
     expires_at: "timestamptz(3)",
@@ -202,9 +196,9 @@ const keySheet: Sheet<ApiKeyRow> = {
     event.type === "key.created" || event.type === "key.revoked" ? event.data.key : undefined,
   fold(rows, event, { ref, at }) {
     if (event.type === "key.created") {
-      const { key, user, name, secret, scopes, expires } = event.data;
+      const { key, user, name, scopes, expires } = event.data;
       rows.put(key, {
-        ...{ tenant: ref.tenant, workspace: ref.id, api_key: key, user_id: user, name, secret },
+        ...{ tenant: ref.tenant, workspace: ref.id, api_key: key, user_id: user, name },
         ...{ scopes: scopes.join(" "), created_at: at, expires_at: expires, revoked_at: null },
       });
     }

@@ -8,14 +8,13 @@ import { parseJson } from "../../schemas/validate.ts";
 import type { TenantSql } from "../postgres.ts";
 import type { AccountRow, SessionRow } from "../projectors/accounts.ts";
 
-/** An account; a deleted one is blank. `password` is never shown to anybody. */
+/** An account; a deleted one is blank. */
 export interface Account {
   readonly id: string;
   readonly status: "active" | "deleted";
   readonly home: string;
   readonly email: string;
   readonly name: string;
-  readonly password: string;
   readonly settings: Readonly<Record<string, unknown>>;
   readonly tenants: readonly string[];
   readonly createdAt: string;
@@ -45,7 +44,7 @@ const stamp = (column: string): string =>
 
 export async function oneAccount(sql: TenantSql, id: string): Promise<Account | null> {
   const [found] = await sql.query(
-    `SELECT id::text, status, home, email, name, password, settings, tenants, sequence,
+    `SELECT id::text, status, home, email, name, settings, tenants, sequence,
        ${stamp("created_at")}, ${stamp("updated_at")}
      FROM read.accounts WHERE tenant = $1 AND id = $2`,
     [accounts_tenant, id],
@@ -53,9 +52,9 @@ export async function oneAccount(sql: TenantSql, id: string): Promise<Account | 
   if (found === undefined) return null;
   // The select above has the columns that are used here; the contract suite checks it.
   const row = found as AccountRow;
-  const { status, home, email, name, password, sequence } = row;
+  const { status, home, email, name, sequence } = row;
   return {
-    ...{ id: row.id, status, home, email, name, password, sequence },
+    ...{ id: row.id, status, home, email, name, sequence },
     // The fold wrote a JSON object.
     settings: parseJson(row.settings) as Account["settings"],
     tenants: row.tenants.split(" ").filter((tenant) => tenant !== ""),

@@ -19,12 +19,10 @@ export interface Member {
   readonly changedAt: string;
 }
 
-/** `token` is the hash of its token, and never shown. */
 export interface Invitation {
   readonly id: string;
   readonly status: "open" | "revoked" | "accepted";
   readonly role: Role;
-  readonly token: string;
   readonly email: string | null;
   readonly user: string | null;
   readonly createdBy: string;
@@ -33,12 +31,10 @@ export interface Invitation {
   readonly acceptedBy: string | null;
 }
 
-/** `secret` is the hash of its secret, and never shown. */
 export interface ApiKey {
   readonly id: string;
   readonly user: string;
   readonly name: string;
-  readonly secret: string;
   readonly scopes: readonly Scope[];
   readonly createdAt: string;
   readonly expiresAt: string | null;
@@ -96,7 +92,7 @@ export async function listMembers(sql: TenantSql, page: TenantPage): Promise<Pag
   return pageOf("members", found, page, ({ user }) => user);
 }
 
-const invitationColumns = `invitation::text AS id, status, role, token, email, for_user AS "user",
+const invitationColumns = `invitation::text AS id, status, role, email, for_user AS "user",
   created_by AS "createdBy", ${stamp("created_at", "createdAt")},
   ${stamp("expires_at", "expiresAt")}, accepted_by AS "acceptedBy"`;
 
@@ -127,7 +123,7 @@ export async function listInvitations(sql: TenantSql, page: TenantPage): Promise
   return pageOf("invitations", found, page, ({ id }) => id);
 }
 
-const keyColumns = `api_key::text AS id, user_id AS "user", name, secret, scopes,
+const keyColumns = `api_key::text AS id, user_id AS "user", name, scopes,
   ${stamp("created_at", "createdAt")}, ${stamp("expires_at", "expiresAt")},
   ${stamp("revoked_at", "revokedAt")}`;
 const apiKey = ({ scopes, ...row }: SqlRow): ApiKey =>
