@@ -1,6 +1,6 @@
 /**
  * Writes the documents that say what the code says: docs/EVENTS.md, docs/FEED.md, docs/ERRORS.md,
- * docs/CONFIG.md, and the descriptions of the API. `node cli/documents.ts` writes them; a test
+ * docs/CONFIG.md, docs/PERMISSIONS.md, and the descriptions of the API. `node cli/documents.ts` writes them; a test
  * compares them, so that they cannot grow apart.
  */
 import { readFileSync, writeFileSync } from "node:fs";
@@ -12,6 +12,7 @@ import { configMarkdown } from "./show-config.ts";
 import { errors } from "../schemas/errors.ts";
 import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
 import { meanings } from "./event-meanings.ts";
+import { isAtLeast, permissions, roles } from "../schemas/permissions.ts";
 import { cloudEventType, publicTypes } from "../schemas/feed.ts";
 
 const docs = join(import.meta.dirname, "../docs");
@@ -22,6 +23,7 @@ export const documents: Readonly<Record<string, () => string>> = {
   "ERRORS.md": errorsMarkdown,
   "EVENTS.md": eventsMarkdown,
   "FEED.md": feedMarkdown,
+  "PERMISSIONS.md": permissionsMarkdown,
   "asyncapi.json": () => `${JSON.stringify(asyncApi(), null, 2)}\n`,
   "openapi.json": () => `${JSON.stringify(openApi(operations), null, 2)}\n`,
 };
@@ -49,6 +51,29 @@ This file is generated from \`schemas/errors.ts\`: \`node cli/documents.ts\`.
 
 ${line(["code", "HTTP", "close", "again", "who", "message"])}
 ${line(["---", "---", "---", "---", "---", "---"])}
+${rows.join("\n")}
+`;
+}
+
+function permissionsMarkdown(): string {
+  const rows = Object.entries(permissions).map(([name, { role, scope, what }]) =>
+    line([
+      `\`${name}\``,
+      ...roles.map((one) => (isAtLeast(one, role) ? "yes" : "")),
+      scope === null ? "none" : `\`${scope}\``,
+      what,
+    ]),
+  );
+  return `# Permissions
+
+What a member of a tenant may do follows from the member's role; a role may do what those before it may. Whoever asks with an API key may do what both the role of its user and the scopes of the key allow; where *key* says none, only a person who is signed in may, since a key must not outlive or widen itself. A role counts as it is now: the workspace itself looks at it again when a member asks it for something, and a token that says another role is refused as soon as the change is in the log.
+
+Beside this table: a conversation is its owner's and theirs whom it is shared with; an API key is its user's; only owners make owners, and change or remove one; a workspace with members keeps an owner; everybody may leave. An integration, which has no user, may do nothing with accounts, members, invitations and keys.
+
+This file is generated from \`schemas/permissions.ts\`: \`node cli/documents.ts\`.
+
+${line(["permission", ...roles, "key", ""])}
+${line(["---", ...roles.map(() => "---"), "---", "---"])}
 ${rows.join("\n")}
 `;
 }

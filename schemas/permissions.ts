@@ -2,13 +2,13 @@
  * Who may do what, as one table: role → permissions, scope of an API key → permissions. Whoever asks
  * with a key may do what both its user's role and its scopes allow. What belongs to one person (a
  * conversation, a key of one's own) is decided by its owner's actor beside this.
- * `docs/SECURITY.md` shows the table; a test compares them.
+ * `docs/PERMISSIONS.md` shows the table.
  */
 import Type, { type Static } from "typebox";
 
 export const Role = Type.Union(
   [Type.Literal("viewer"), Type.Literal("member"), Type.Literal("admin"), Type.Literal("owner")],
-  { description: "What a member may do: the table of docs/SECURITY.md." },
+  { description: "What a member may do: docs/PERMISSIONS.md has the table." },
 );
 export type Role = Static<typeof Role>;
 /** From the least to the most. */
