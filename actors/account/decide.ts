@@ -78,7 +78,8 @@ export function decide(
       return session === undefined ? already_so : decided(...closed([session], "logout"));
     }
     case "delete":
-      if (state.tenants.length > 0) return refused("account_in_use");
+      // The system deletes again what a backup has brought back, wherever it belonged then.
+      if (state.tenants.length > 0 && by.type !== "system") return refused("account_in_use");
       return decided(...closed(state.sessions, "removed"), event("account.deleted", {}));
   }
 }

@@ -42,8 +42,7 @@ export const accountMachine = setup({
       sessionOf(context, event.data.session)?.generation === event.data.generation - 1,
     isOpen: ({ context, event }) =>
       event.type === "session.closed" && sessionOf(context, event.data.session) !== undefined,
-    isNowhere: ({ context: { tenants, sessions } }) =>
-      tenants.length === 0 && sessions.length === 0,
+    isSignedOut: ({ context: { sessions } }) => sessions.length === 0,
   },
 }).createMachine({
   id: "account",
@@ -63,7 +62,7 @@ export const accountMachine = setup({
         "session.opened": { guard: "isNewSession", actions: "evolve" },
         "session.refreshed": { guard: "isNextToken", actions: "evolve" },
         "session.closed": { guard: "isOpen", actions: "evolve" },
-        "account.deleted": { guard: "isNowhere", target: "deleted", actions: "evolve" },
+        "account.deleted": { guard: "isSignedOut", target: "deleted", actions: "evolve" },
       },
     },
     deleted: {},

@@ -58,7 +58,7 @@ export function evolve(state: AccountState, event: AccountEvent): AccountState {
     case "account.left":
       return { ...state, tenants: state.tenants.filter((one) => one !== event.data.tenant) };
     case "account.deleted":
-      return { ...state, deletedBy: event.command };
+      return { ...state, tenants: [], deletedBy: event.command };
     case "session.opened": {
       const { session, tenant, token, expires } = event.data;
       const opened = { session, tenant, token, expires, generation: 1, at: event.at, earlier: [] };

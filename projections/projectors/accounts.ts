@@ -89,7 +89,7 @@ function evolve(row: AccountRow, event: DomainEvent): AccountRow {
     case "settings.updated":
       return { ...row, settings: JSON.stringify(event.data.settings) };
     case "account.deleted":
-      return { ...row, status: "deleted", email: "", name: "", settings: "{}" };
+      return { ...row, status: "deleted", email: "", name: "", settings: "{}", tenants: "" };
     default:
       return row;
   }

@@ -65,7 +65,7 @@ const table: [string, DomainEvent, readonly Situation[]][] = [
   ["session.refreshed, a gap", refreshed("s1", 4), []],
   ["session.closed", closed("s1"), ["signedIn"]],
   ["session.closed, unknown", closed("s9"), []],
-  ["account.deleted", deleted, ["alone"]],
+  ["account.deleted", deleted, ["alone", "belonging"]],
 ];
 
 // The pair of type and data is that of the event.
@@ -237,6 +237,14 @@ describe("decisions", () => {
   });
 
   const signedIn = after(nothing(), situations.signedIn);
+
+  test("the system deletes an account wherever it belongs, as after a backup came back", () => {
+    const command: AccountCommand = { name: "delete", data: {} };
+    const answered = answer(signedIn, command, { type: "system", id: "operator" });
+    const end = after(signedIn, answered.is === "events" ? answered.events : []);
+    expect(end.value).toBe("deleted");
+    expect(end.context).toMatchObject({ tenants: [], sessions: [], deletedBy: "c" });
+  });
 
   test("a refresh token that was replaced ends its session, and the refusal is in the commit", () => {
     const answered = answer(signedIn, refresh(hash(1), hash(7)));
