@@ -2,13 +2,12 @@
 import { createActor } from "xstate";
 import { isAccountCommand } from "../../schemas/commands.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Kind, Mailboxes } from "../kind.ts";
-import type { Ports } from "../ports.ts";
-import { stillKind } from "../still-kind.ts";
+import type { Kind } from "../kind.ts";
+import { type Eraser, stillKind } from "../still-kind.ts";
 import { decide, mayAct } from "./decide.ts";
 import { accountMachine } from "./machine.ts";
 
-export const accountKind = (ports: Ports, mailboxes: Mailboxes): Kind =>
+export const accountKind = (ports: Eraser["ports"], mailboxes: Eraser["mailboxes"]): Kind =>
   stillKind(
     {
       machine: accountMachine,

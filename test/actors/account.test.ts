@@ -7,12 +7,14 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { createActor, transition } from "xstate";
 import { decide, type Life } from "../../actors/account/decide.ts";
+import { accountKind } from "../../actors/account/kind.ts";
 import { accountMachine } from "../../actors/account/machine.ts";
 import type { AccountEvent } from "../../actors/account/state.ts";
+import { fold, fromSnapshot, nothingFolded, toSnapshot } from "../../actors/loaded.ts";
 import type { AccountCommand, CommandData } from "../../schemas/commands.ts";
 import { refusalOf } from "../../schemas/commit.ts";
 import { type DomainEvent, event, eventTypesOf } from "../../schemas/events.ts";
-import { accountRef, type By } from "../../schemas/ids.ts";
+import { accountRef, type By, systemClock } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 
 const id = "5d41402a-bc4b-8a76-b971-9d911017c592";
@@ -296,6 +298,32 @@ describe("decisions", () => {
     const full = after(snapshot, many);
     expect(said(full, { name: "join-tenant", data: { tenant: "more" } })).toBe("too_many_tenants");
   });
+});
+
+test("I2: I4: a snapshot remembers that a commit was a refusal", () => {
+  const ports = { content: { erase: () => Promise.resolve() }, clock: systemClock };
+  const kind = accountKind({ ...ports, report: () => undefined }, { refresh: () => undefined });
+  const reused = event("session.closed", { session: "s1", reason: "reused" });
+  const loaded = nothingFolded(kind.create(ref));
+  for (const [at, one] of [...situations.signedIn, reused].entries()) {
+    fold(loaded, {
+      ...{ ref, events: [one], revision: at + 1, sequence: at + 100, prev: "", hash: hash(at) },
+      ...{ commit: `c${at}`, command: `k${at}`, by: self, at: now, traceparent: null },
+      erased: false,
+    });
+  }
+  const whole = JSON.stringify(toSnapshot(loaded));
+  // It was written a line above.
+  const stored = JSON.parse(whole) as ReturnType<typeof toSnapshot>;
+  const again = fromSnapshot(kind.create(ref, stored.state), stored);
+  expect(again.commits).toEqual(loaded.commits);
+  expect(again.commits.get("k5")).toEqual({
+    revision: 6,
+    sequence: 105,
+    refusal: "refresh_reused",
+  });
+  expect(again.commits.get("k4")?.refusal).toBeNull();
+  expect(JSON.stringify(toSnapshot(again))).toBe(whole);
 });
 
 test("I3: I11: whatever is asked, what was decided may follow, and a token is good once", () => {
