@@ -33,6 +33,7 @@ import { serveAsset } from "./page.ts";
 import type { Service } from "./service.ts";
 import * as serviceApi from "./service-api.ts";
 import * as usage from "./usage-api.ts";
+import * as webhooks from "./webhooks-api.ts";
 
 /** The whole table; `/openapi.json` is made of it. */
 export const operations: readonly Operation[] = [
@@ -47,6 +48,7 @@ export const operations: readonly Operation[] = [
   ...shares.operations,
   ...audit.operations,
   ...usage.operations,
+  ...webhooks.operations,
   ...chats.operations,
   ...runs.operations,
   ...openAi.operations,

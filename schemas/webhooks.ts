@@ -41,7 +41,17 @@ export const Webhook = Type.Object({
 });
 export type Webhook = Static<typeof Webhook>;
 export const WebhookWithSecret = Type.Object({ ...Webhook.properties, secret: WebhookSecret });
-export type WebhookWithSecret = Static<typeof WebhookWithSecret>;
+/** With the secret when the request made another. */
+export const WebhookMaybeSecret = Type.Object({
+  ...Webhook.properties,
+  secret: Type.Optional(WebhookSecret),
+});
+export const WebhookList = Type.Object({ items: Type.Array(Webhook), next: Type.Null() });
+export const WebhookDeliveries = Type.Object({
+  failingSince: WebhookRecord.properties.failingSince,
+  items: WebhookRecord.properties.deliveries,
+  next: Type.Null(),
+});
 
 /** `POST /api/v1/webhooks`. */
 export const CreateWebhook = Type.Object(

@@ -2,6 +2,7 @@
 import type { Commit } from "../../schemas/commit.ts";
 import type { DomainEvent, EventData } from "../../schemas/events.ts";
 import type { Role } from "../../schemas/permissions.ts";
+import type { Webhook } from "../../schemas/webhooks.ts";
 
 type Dated<T> = T & { readonly createdAt: string };
 
@@ -11,11 +12,13 @@ export interface WorkspaceView {
   readonly members: Map<string, { readonly role: Role; readonly since: string }>;
   readonly invitations: Map<string, Dated<EventData<"invitation.created">>>;
   readonly keys: Map<string, Dated<EventData<"key.created">>>;
+  /** Without their secrets. */
+  readonly webhooks: Map<string, Webhook>;
 }
 
 export const noWorkspace = (): WorkspaceView => ({
   ...{ opened: false, name: null },
-  ...{ members: new Map(), invitations: new Map(), keys: new Map() },
+  ...{ members: new Map(), invitations: new Map(), keys: new Map(), webhooks: new Map() },
 });
 
 export function foldWorkspace(view: WorkspaceView, { events, at }: Commit): WorkspaceView {
@@ -24,7 +27,7 @@ export function foldWorkspace(view: WorkspaceView, { events, at }: Commit): Work
 }
 
 function see(view: WorkspaceView, { type, data }: DomainEvent, at: string): void {
-  const { members, invitations, keys } = view;
+  const { members, invitations, keys, webhooks } = view;
   switch (type) {
     case "workspace.opened":
       view.opened = true;
@@ -54,6 +57,28 @@ function see(view: WorkspaceView, { type, data }: DomainEvent, at: string): void
       return;
     case "key.revoked":
       keys.delete(data.key);
+      return;
+    case "webhook.created": {
+      const { webhook: id, url, types } = data;
+      webhooks.set(id, { id, url, types, enabled: true, createdAt: at });
+      return;
+    }
+    case "webhook.changed":
+    case "webhook.disabled": {
+      const had = webhooks.get(data.webhook);
+      if (had === undefined) return;
+      const { url, types, enabled } =
+        type === "webhook.changed" ? data : { url: null, types: null, enabled: false };
+      webhooks.set(had.id, {
+        ...had,
+        url: url ?? had.url,
+        types: types ?? had.types,
+        enabled: enabled ?? had.enabled,
+      });
+      return;
+    }
+    case "webhook.removed":
+      webhooks.delete(data.webhook);
       return;
     default:
   }

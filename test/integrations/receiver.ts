@@ -17,6 +17,8 @@ export interface Receiver {
   readonly taken: Received[];
   /** Every POST that came, also those that it did not take. */
   readonly posts: string[];
+  /** What it checks signatures with. */
+  secret: string;
   /** Answers a POST; by default with 200. */
   answer: (response: ServerResponse, id: string) => void;
   close(): Promise<void>;
@@ -35,7 +37,7 @@ export async function startReceiver(secret = webhook_secret): Promise<Receiver> 
     const id = header("webhook-id");
     posts.push(id);
     const timestamp = header("webhook-timestamp");
-    const key = Buffer.from(secret.slice("whsec_".length), "base64");
+    const key = Buffer.from(receiver.secret.slice("whsec_".length), "base64");
     const mac = createHmac("sha256", key).update(`${id}.${timestamp}.${body}`).digest("base64");
     const signed = header("webhook-signature").split(" ").includes(`v1,${mac}`);
     const fresh = Math.abs(Date.now() / 1_000 - Number(timestamp)) < 300;
@@ -54,7 +56,7 @@ export async function startReceiver(secret = webhook_secret): Promise<Receiver> 
   const address = server.address();
   const port = typeof address === "object" ? address?.port : 0;
   const receiver: Receiver = {
-    ...{ url: `http://127.0.0.1:${port}/hooks`, taken, posts },
+    ...{ secret, url: `http://127.0.0.1:${port}/hooks`, taken, posts },
     answer: (response) => void response.writeHead(200).end(),
     async close() {
       server.closeAllConnections();
