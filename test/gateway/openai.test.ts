@@ -220,7 +220,7 @@ describe("the Vercel AI SDK", () => {
 
   test("generateText", async () => {
     const { text, usage, finishReason } = await generateText({
-      ...{ model: await sdk(), system: "be kind", prompt: "generate [[say:kind words]]" },
+      ...{ model: await sdk(), instructions: "be kind", prompt: "generate [[say:kind words]]" },
     });
     expect([text, finishReason]).toEqual(["kind words", "stop"]);
     expect(usage.totalTokens).toBeGreaterThan(0);
