@@ -149,6 +149,34 @@ describe("a turn as a stream of events", () => {
     expect(textOf([...first.messages, ...rest.messages])).toBe("found again");
   });
 
+  test("I6: a gateway that ends in mid-answer loses nothing but its connections", async () => {
+    const dying = await running.another();
+    const id = systemIds();
+    const { provider } = running.world;
+    const words = Array.from({ length: 6 }, (_, n) => `part${n} `);
+    provider.script({ tokens: words, gate: true });
+    const first = await post(id, "outlive me", { user: "two", at: dying });
+    const device = await get(id, { user: "two", at: dying });
+    provider.release(2);
+    for (const one of [first, device]) {
+      await one.until((messages) => textOf(messages) === words.slice(0, 2).join(""));
+    }
+    await dying.stop(0);
+    for (const one of [first, device]) await one.ended;
+    const rests = [];
+    for (const one of [first, device]) {
+      const headers = { "last-event-id": lastId(one) };
+      rests.push({ before: one, rest: await get(id, { user: "two", headers }) });
+    }
+    provider.release(4);
+    for (const { before, rest } of rests) {
+      await rest.ended;
+      expect(textOf([...before.messages, ...rest.messages])).toBe(words.join(""));
+      expect(rest.messages.at(-1)?.event).toBe("end");
+    }
+    expect(provider.requests.filter(({ message }) => message === "outlive me")).toHaveLength(1);
+  });
+
   test("a reader that has all there is is told so, and EventSource asks no more", async () => {
     const id = systemIds();
     const stream = await post(id, "all of it", { user: "done" });
