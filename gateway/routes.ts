@@ -21,6 +21,7 @@ import { bytesTag, isKnown } from "./conditions.ts";
 import * as conversations from "./conversations-api.ts";
 import { answerOptions, letOriginRead } from "./cors.ts";
 import { describing } from "./description-api.ts";
+import * as chat from "./chat-api.ts";
 import type { Exchange } from "./exchange.ts";
 import * as history from "./history-api.ts";
 import { sameRequest } from "./idempotency.ts";
@@ -52,6 +53,7 @@ export const operations: readonly Operation[] = [
   ...chats.operations,
   ...runs.operations,
   ...openAi.operations,
+  ...chat.operations,
 ];
 
 interface Checks {

@@ -22,6 +22,7 @@ import { offeredBy, socketBearerOf } from "./auth/authenticate.ts";
 import type { Identity } from "./auth/identity.ts";
 import { type CertificateFiles, followCertificate, judgeCertificate } from "./certificate.ts";
 import { mayConnect } from "./cors.ts";
+import { ChatStream, type ChatStreamAsked, readChatStream } from "./chat-stream.ts";
 import { Exchange } from "./exchange.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { handle } from "./routes.ts";
@@ -52,9 +53,11 @@ export interface GatewayOptions {
 interface SocketData {
   readonly identity: Identity | Promise<Identity>;
   /** Null until the credential is known, and after the end. */
-  session: Session | null;
+  session: Session | ChatStream | null;
   /** What the client said before. */
   readonly early: string[];
+  /** There for `/chat/stream/{id}`. */
+  readonly stream: ChatStreamAsked | null;
 }
 type Socket = WebSocket<SocketData>;
 
@@ -103,7 +106,11 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
       const data = ws.getUserData();
       const begin = (identity: Identity): void => {
         if (!sockets.has(ws)) return;
-        const session = (data.session = new Session(service, wireOf(ws, data), identity));
+        const wire = wireOf(ws, data);
+        const session = (data.session =
+          data.stream === null
+            ? new Session(service, wire, identity)
+            : new ChatStream(service, wire, identity, data.stream));
         if (stopping) return session.fail("shutting_down");
         session.open();
         for (const text of data.early.splice(0)) session.text(text);
@@ -145,7 +152,10 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
     const app =
       tls === undefined ? App() : SSLApp({ cert_file_name: tls.cert, key_file_name: tls.key });
     apps.push(app);
-    return app.ws<SocketData>("/ws/chat", behavior).any("/*", request);
+    return app
+      .ws<SocketData>("/ws/chat", behavior)
+      .ws<SocketData>("/chat/stream/:id", behavior)
+      .any("/*", request);
   };
 
   await service.ready.catch((error: unknown) => {
@@ -252,10 +262,12 @@ function upgrade(
   if (!mayConnect(exchange, origins)) return exchange.problem("origin_refused");
   if (credential === null) return exchange.problem("unauthenticated");
   try {
+    const { path, query } = exchange;
+    const stream = path === "/ws/chat" ? null : readChatStream(path, query);
     const identity = service.authenticate(credential);
     if (identity instanceof Promise) identity.catch(() => undefined);
     exchange.upgraded();
-    const data: SocketData = { identity, session: null, early: [] };
+    const data: SocketData = { identity, session: null, early: [], stream };
     res.upgrade(
       data,
       exchange.header("sec-websocket-key"),

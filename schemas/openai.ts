@@ -77,6 +77,11 @@ export const OpenAiModels = Type.Object({
   data: Type.Array(OpenAiModel),
 });
 
+/** 202 of `POST /chat`. */
+export const ChatStarted = Type.Object({
+  stream_session_id: Type.String({ description: "The id of its conversation." }),
+});
+
 /** The body of every refusal under `/v1/`. */
 export interface OpenAiError {
   readonly error: {
