@@ -5,6 +5,7 @@
  * which waits for its commit and for the read model to show it.
  */
 import { beside, type Side } from "./beside.ts";
+import { startDatabase } from "./databases.ts";
 import { figure, percentile, type Print, rate } from "./figures.ts";
 import { run, serve } from "./processes.ts";
 import { rawHttp } from "./raw-http.ts";
@@ -19,9 +20,14 @@ interface Asked {
   readonly body?: string;
 }
 
-export async function http(print: Print, scale: number): Promise<void> {
-  // What nobody limits is what is measured.
-  const served = await serve("default");
+export async function http(
+  print: Print,
+  scale: number,
+  say: (line: string) => void,
+): Promise<void> {
+  const database = await startDatabase();
+  const served = await serve("default", { DATABASE_URL: database.url });
+  say(`database: ${database.what}`);
   const bare = await run(["bench/bare-server.ts"], /^listening (\d+)$/);
   try {
     const token = await served.token();
@@ -55,7 +61,7 @@ export async function http(print: Print, scale: number): Promise<void> {
       print(figure("http", `${name}s_per_s`, per_s, "1/s"));
       print(figure("http", `${name}_p95_ms`, percentile(all, 95), "ms"));
     };
-    tell("reads", await load(served.url, few, (at) => ({ method: "GET", path: of(at), token })));
+    tell("read", await load(served.url, few, (at) => ({ method: "GET", path: of(at), token })));
     const title = (at: number): string => JSON.stringify({ title: `Number ${at}` });
     tell(
       "command",
@@ -66,6 +72,7 @@ export async function http(print: Print, scale: number): Promise<void> {
   } finally {
     await bare.kill();
     await served.end();
+    await database.stop();
   }
 }
 

@@ -109,7 +109,7 @@ switch (scenario) {
     await fanout(print, scale, sockets);
     break;
   case "http":
-    await http(print, scale);
+    await http(print, scale, say);
     break;
   case "rebuild":
     await rebuildScenario(print, scale, say);

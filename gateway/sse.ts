@@ -7,6 +7,7 @@
 import { AppError, type ErrorBody } from "../schemas/errors.ts";
 import type { ServerFrame } from "../schemas/frames.ts";
 import { isUuid } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
 import type { Position, PushFrame } from "./cursor.ts";
 import { shownEvent } from "./push-frames.ts";
 import type { TurnEncoder } from "./turn-answer.ts";
@@ -57,7 +58,9 @@ export function sseEncoder(place: Position): TurnEncoder {
     ended(error: ErrorBody | null) {
       if (error === null) return "";
       const frame: ServerFrame = { type: "error", ...error };
-      return sseMessage("error", id, JSON.stringify(frame));
+      const told = sseMessage("error", id, JSON.stringify(frame));
+      // Whoever goes elsewhere waits until it is gone from the balancer; EventSource obeys it.
+      return error.code === "shutting_down" ? `retry: ${limits.stream_retry_ms}\n${told}` : told;
     },
   };
 }

@@ -215,6 +215,8 @@ export const limits = {
   revocations_wait_ms: 10_000,
   /** Frames of a socket whose credential is still being looked up. */
   frames_unready_max: 16,
+  /** After which the reader of a stream over HTTP comes again when its gateway stops. */
+  stream_retry_ms: 1_000,
   /** How soon a renewed certificate is noticed by itself. */
   certificate_look_ms: 60_000,
   /** Idempotency keys and what they came with, some 300 bytes each, for a day. */

@@ -43,6 +43,7 @@ const promised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   awake: { heap_bytes_per_actor: "B", resident_bytes_per_actor: "B" },
   takeover: { next_token_p50_ms: "ms", next_token_max_ms: "ms" },
   rebuild: { events_per_s: "1/s", resident_bytes: "B", cpu_us_per_event_ours: "µs" },
+  http: { requests_per_s: "1/s", reads_per_s: "1/s", read_p95_ms: "ms", command_p95_ms: "ms" },
   verify: { events_per_s: "1/s", command_ms: "ms" },
   "projection-lag": { lag_p50_ms: "ms", lag_p95_ms: "ms", lag_at_3000_per_s_p95_ms: "ms" },
   fanout: { deliveries_per_s: "1/s", delivery_p99_ms: "ms", bytes_per_socket: "B" },
@@ -50,6 +51,7 @@ const promised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 /** Figures that stand beside a limit of the same run. */
 const limited = [
   ...["commits_per_s", "commands_per_s", "turns_per_s", "deliveries_per_s", "events_per_s"],
+  "requests_per_s",
 ];
 /** A hundredth of a million events is still long. */
 const scales: Readonly<Record<string, string>> = { rebuild: "0.002", verify: "0.002" };
