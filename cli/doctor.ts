@@ -7,6 +7,8 @@ import { dirname, resolve } from "node:path";
 import { createConnection } from "node:net";
 import type { Readiness } from "../schemas/http.ts";
 import type { PartitionView } from "../schemas/ownership.ts";
+import { connectDatabase } from "../projections/postgres.ts";
+import { bypassesWall, lookAtWall } from "../projections/row-security.ts";
 import { type Ownership, readOwnership } from "../streams/queue/ownership.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
@@ -42,7 +44,7 @@ async function run(given: Arguments): Promise<number> {
   const config = readConfig({ COLLOQUY_DATA: given.value("data") });
   if (given.on("compact")) return runCompact(config, given.on("json"));
   const findings: Finding[] = [];
-  for (const look of [platform, dataFolder, secrets, servers, provider, owners, running]) {
+  for (const look of [platform, dataFolder, secrets, servers, wall, provider, owners, running]) {
     findings.push(...(await look(config)));
   }
   if (given.on("json")) {
@@ -108,6 +110,33 @@ async function servers(config: Config): Promise<Finding[]> {
       return reachable(name, hostname, named === "" ? port : Number(named));
     }),
   );
+}
+
+/** Whether the database itself keeps tenants apart (docs/decisions/0016); the embedded one always does. */
+async function wall(config: Config): Promise<Finding[]> {
+  const url = config.get("DATABASE_URL");
+  if (url === null) return [];
+  const check = "row security";
+  try {
+    const database = await connectDatabase(url, { name: "colloquy doctor" });
+    try {
+      const { whole, reader } = await lookAtWall(database);
+      if (reader) {
+        const later = "the next start of projections puts the read models behind it";
+        return [found(check, true, whole ? "a tenant's queries run as colloquy_reader" : later)];
+      }
+      const remedy = "CREATE ROLE colloquy_reader NOLOGIN; GRANT colloquy_reader TO the user";
+      if (await bypassesWall(database)) {
+        return [found(check, false, `the database's user is bound by no policy: ${remedy}`)];
+      }
+      const how = whole ? "the database's user obeys by FORCE" : "not raised yet";
+      return [found(check, true, `${how}; better, let an administrator say: ${remedy}`)];
+    } finally {
+      await database.close();
+    }
+  } catch (error) {
+    return [found(check, false, reason(error))];
+  }
 }
 
 async function provider(config: Config): Promise<Finding[]> {

@@ -17,6 +17,14 @@ export async function hasReader(sql: Pick<Sql, "query">): Promise<boolean> {
   return rows.length > 0;
 }
 
+/** Whether this user is bound by no policy, even by FORCE. */
+export async function bypassesWall(sql: Pick<Sql, "query">): Promise<boolean> {
+  const rows = await sql.query(
+    "SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)",
+  );
+  return rows.length > 0;
+}
+
 /** Makes the role, as far as this user may. Another installation of the server may have it already. */
 export async function makeReader(database: Database): Promise<void> {
   if (await hasReader(database)) return;

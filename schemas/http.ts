@@ -62,12 +62,15 @@ export const SharesList = Type.Object({ items: Type.Array(Share), next: Type.Nul
 export type SharesList = Static<typeof SharesList>;
 
 /** `PUT …/shares/{user}`. */
-export const PutShare = Type.Object({ role: ShareRole }, closed);
+export const PutShare = Type.Object(
+  { role: ShareRole },
+  { ...closed, examples: [{ role: "viewer" }] },
+);
 
 /** `POST …/messages/{message}/rating`; `id` is the command's. */
 export const PostRating = Type.Object(
   { id: Type.Optional(Uuid), ...Type.Omit(publicCommands.rate, ["message"]).properties },
-  closed,
+  { ...closed, examples: [{ rating: "up", comment: "Just what I asked for." }] },
 );
 
 /** What `POST …/rating` answers. */

@@ -5,7 +5,7 @@ import { ensureCatalog } from "../../projections/catalog.ts";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { rebuild } from "../../projections/rebuild/rebuild.ts";
-import { lookAtWall } from "../../projections/row-security.ts";
+import { bypassesWall, lookAtWall } from "../../projections/row-security.ts";
 import { reader_role } from "../../projections/tenant-query.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { postgresBinaries, startPostgres } from "../support/services.ts";
@@ -198,6 +198,7 @@ describe.skipIf(postgresBinaries() === null)(
     test("I10: its own queries obey, what it feeds is whole, and a rebuild fills by COPY as ever", async () => {
       await fill(plain);
       expect(await lookAtWall(plain)).toEqual({ whole: true, reader: false });
+      expect(await bypassesWall(plain)).toBe(false);
       expect(await seen(plain, "acme")).toEqual(new Set(["acme"]));
       expect(await seen(plain, "third")).toEqual(new Set());
       await plain.query("DELETE FROM colloquy.parked");
