@@ -13,7 +13,7 @@ import { provision } from "../streams/provision.ts";
 import { presentWorkers } from "../streams/queue/workers.ts";
 import { limits } from "../schemas/limits.ts";
 import { pause } from "./figures.ts";
-import { launch, type Program, run, type Started } from "./processes.ts";
+import { launch, type Program, run, type Started, unlimited } from "./processes.ts";
 
 /** A worker process and the id under which the others know it. */
 export interface Worker extends Program {
@@ -53,7 +53,8 @@ export async function install(
   const masterKey = randomBytes(32);
   const settings = {
     ...{ NATS_URL: nats.url, DATABASE_URL: database.url, COLLOQUY_SECRET: secret },
-    ...{ COLLOQUY_MASTER_KEY: masterKey.toString("hex"), COLLOQUY_PORT: "0", ...env },
+    ...{ COLLOQUY_MASTER_KEY: masterKey.toString("hex"), COLLOQUY_PORT: "0" },
+    ...{ ...unlimited, ...env },
   };
   const programs = new Set<Program>();
   return {

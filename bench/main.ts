@@ -4,6 +4,7 @@ import { append } from "./append.ts";
 import { awake } from "./awake.ts";
 import { cold } from "./cold.ts";
 import { commands } from "./commands.ts";
+import { fairness } from "./fairness.ts";
 import { fanout } from "./fanout.ts";
 import { machine, type Figure } from "./figures.ts";
 import { http } from "./http.ts";
@@ -20,6 +21,7 @@ const scenarios = {
   awake: "memory of a conversation that is loaded",
   takeover: "time from kill -9 of a worker to the next token of the answer it was writing",
   turns: "first-token latency, turns per second beside a bare loop, CPU per token",
+  fairness: "what a tenant at full load does to the latency of another",
   fanout: "deliveries per second of one conversation to many sockets, latency, memory a socket",
   http: "requests per second and their P95: the edge beside a bare route, a read, a command",
   rebuild: "events per second into new read models, on Postgres and on PGlite, and memory",
@@ -110,6 +112,9 @@ switch (scenario) {
     break;
   case "http":
     await http(print, scale, say);
+    break;
+  case "fairness":
+    await fairness(print, scale);
     break;
   case "rebuild":
     await rebuildScenario(print, scale, say);

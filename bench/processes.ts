@@ -11,6 +11,14 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
+/** No scenario means the limits that people have, but those that a machine has. */
+export const unlimited: Readonly<Record<string, string>> = {
+  ...{ COLLOQUY_COMMANDS_PER_MINUTE: "0", COLLOQUY_WS_COMMANDS_PER_MINUTE: "0" },
+  ...{ COLLOQUY_TENANT_COMMANDS_PER_MINUTE: "0", COLLOQUY_SIGN_INS_PER_MINUTE: "0" },
+  ...{ COLLOQUY_HANDSHAKES_PER_MINUTE: "0", COLLOQUY_CONNECTIONS_PER_USER: "0" },
+  COLLOQUY_CONNECTIONS_PER_IP: "0",
+};
+
 export interface Program {
   readonly pid: number;
   readonly child: ChildProcess;
@@ -94,7 +102,8 @@ export interface Served {
   /** The process and all that it started. */
   pids(): readonly number[];
   readonly pid: number;
-  token(): Promise<string>;
+  /** Of the user `bench`, in the tenant `main` or another. */
+  token(tenant?: string): Promise<string>;
   end(): Promise<void>;
 }
 
@@ -106,7 +115,7 @@ export async function serve(
   const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
   const settings = {
     ...{ COLLOQUY_DATA: folder, COLLOQUY_PORT: "0", COLLOQUY_NATS_PORT: "0" },
-    ...{ COLLOQUY_NATS_SYNC: sync, ...env },
+    ...{ COLLOQUY_NATS_SYNC: sync, ...unlimited, ...env },
   };
   const program = await run(["cli/main.ts", "serve"], /^Colloquy is ready: (\S+)$/, settings);
   const port = readFileSync(join(folder, "nats", "port"), "utf8").trim();
@@ -116,8 +125,8 @@ export async function serve(
     folder,
     pid: program.pid,
     pids: () => [program.pid, ...childrenOf(program.pid)],
-    async token() {
-      const words = ["cli/main.ts", "token", "--tenant", "main", "--user", "bench"];
+    async token(tenant = "main") {
+      const words = ["cli/main.ts", "token", "--tenant", tenant, "--user", "bench"];
       const made = await run(words, /^(\S+)$/, settings);
       return made.said[1] ?? "";
     },

@@ -3,8 +3,10 @@
  * sentence, and whether it is a secret; docs/CONFIG.md is generated from it. A `COLLOQUY_` key that
  * the table does not know is refused with the nearest name, so that a typing error is never silent.
  */
+import { isNetwork } from "../gateway/limits/address.ts";
 import { isHomeTenant } from "../schemas/ids.ts";
 import { readIssuers } from "../schemas/issuers.ts";
+import { default_rates } from "../schemas/rates.ts";
 import { parseJson } from "../schemas/validate.ts";
 import { nearest } from "./nearest.ts";
 
@@ -67,6 +69,25 @@ const minutes = key(
   },
   "minutes",
 );
+const most = (unit: string) =>
+  key(
+    "number",
+    (value) => {
+      must(/^\d{1,9}$/.test(value), "a whole number below a thousand millions; 0 switches it off");
+      return Number(value);
+    },
+    unit,
+  );
+const each_minute = most("in 60 s; 0: no limit");
+const at_once = most("at once; 0: no limit");
+const networks = key("addresses and networks, separated by commas", (value) => {
+  const list = value
+    .split(",")
+    .map((network) => network.trim())
+    .filter((network) => network !== "");
+  must(list.every(isNetwork), "addresses or networks like 10.0.0.0/8, separated by commas");
+  return list;
+});
 const url = (...schemes: readonly string[]) =>
   key(`URL (${schemes.join(", ")})`, (value) => {
     const fits = URL.canParse(value) && schemes.includes(new URL(value).protocol.slice(0, -1));
@@ -199,8 +220,44 @@ export const keys = {
   ),
   REDIS_URL: url("redis", "rediss")(
     null,
-    "A Redis server for shared caches. Known, but nothing uses it yet.",
+    "A Redis server in which all gateways count rate limits together; without it each counts alone.",
     true,
+  ),
+  COLLOQUY_COMMANDS_PER_MINUTE: each_minute(
+    `${default_rates.commands}`,
+    "Commands that one user may send over HTTP; from one IP address ten times as many.",
+  ),
+  COLLOQUY_WS_COMMANDS_PER_MINUTE: each_minute(
+    `${default_rates.wsCommands}`,
+    "Commands that one user may send over WebSocket; from one IP address ten times as many.",
+  ),
+  COLLOQUY_READS_PER_MINUTE: each_minute(
+    `${default_rates.reads}`,
+    "Reads over HTTP of one user; from one IP address ten times as many.",
+  ),
+  COLLOQUY_TENANT_COMMANDS_PER_MINUTE: each_minute(
+    `${default_rates.tenantCommands}`,
+    "Commands of all users of one tenant together.",
+  ),
+  COLLOQUY_SIGN_INS_PER_MINUTE: each_minute(
+    `${default_rates.signIns}`,
+    "Sign-ins, registrations and refreshes from one IP address; of one account a tenth of it in ten minutes.",
+  ),
+  COLLOQUY_HANDSHAKES_PER_MINUTE: each_minute(
+    `${default_rates.handshakes}`,
+    "WebSockets that one IP address may open at one gateway; of one user a third of it.",
+  ),
+  COLLOQUY_CONNECTIONS_PER_USER: at_once(
+    `${default_rates.connectionsPerUser}`,
+    "WebSockets that one user may have open at one gateway.",
+  ),
+  COLLOQUY_CONNECTIONS_PER_IP: at_once(
+    `${default_rates.connectionsPerIp}`,
+    "WebSockets that one IP address may have open at one gateway.",
+  ),
+  COLLOQUY_TRUSTED_PROXIES: networks(
+    "",
+    "Proxies in front of the gateway: only what they say in `X-Forwarded-For` is believed.",
   ),
   COLLOQUY_ANCHOR_MINUTES: minutes(
     "10",

@@ -1,7 +1,7 @@
 /**
  * Writes the documents that say what the code says: docs/EVENTS.md, docs/FEED.md, docs/ERRORS.md,
- * docs/CONFIG.md, docs/PERMISSIONS.md, and the descriptions of the API. `node cli/documents.ts` writes them; a test
- * compares them, so that they cannot grow apart.
+ * docs/PERMISSIONS.md, docs/LIMITS.md, docs/CONFIG.md, and the descriptions of the API.
+ * `node cli/documents.ts` writes them; a test compares them, so that they cannot grow apart.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -10,6 +10,15 @@ import { openApi } from "../gateway/description/openapi.ts";
 import { operations } from "../gateway/routes.ts";
 import { configMarkdown } from "./show-config.ts";
 import { errors } from "../schemas/errors.ts";
+import { limits } from "../schemas/limits.ts";
+import {
+  default_rates,
+  limit_classes,
+  limit_scopes,
+  type LimitClass,
+  type Rate,
+  rateTable,
+} from "../schemas/rates.ts";
 import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
 import { meanings } from "./event-meanings.ts";
 import { isAtLeast, permissions, roles } from "../schemas/permissions.ts";
@@ -24,6 +33,7 @@ export const documents: Readonly<Record<string, () => string>> = {
   "EVENTS.md": eventsMarkdown,
   "FEED.md": feedMarkdown,
   "PERMISSIONS.md": permissionsMarkdown,
+  "LIMITS.md": limitsMarkdown,
   "asyncapi.json": () => `${JSON.stringify(asyncApi(), null, 2)}\n`,
   "openapi.json": () => `${JSON.stringify(openApi(operations), null, 2)}\n`,
 };
@@ -75,6 +85,41 @@ This file is generated from \`schemas/permissions.ts\`: \`node cli/documents.ts\
 ${line(["permission", ...roles, "key", ""])}
 ${line(["---", ...roles.map(() => "---"), "---", "---"])}
 ${rows.join("\n")}
+`;
+}
+
+/** What each class of requests is. */
+const classes: Readonly<Record<LimitClass, string>> = {
+  command: "Whatever changes something, over HTTP",
+  "ws-command": "`send`, `edit`, `regenerate` over WebSocket",
+  cancel: "`cancel`, by either way",
+  subscribe: "`subscribe`, `watch`, `auth`",
+  connect: "WebSocket handshakes (counted by each gateway for itself)",
+  read: "Reads over HTTP",
+  "sign-in": "Sign-ins, registrations, refreshes",
+};
+
+function limitsMarkdown(): string {
+  const table = rateTable(default_rates);
+  const shown = (rate: Rate | null): string => {
+    if (rate === null) return "–";
+    const { kind, limit, period_ms } = rate;
+    return `${limit.toLocaleString("en")} in ${period_ms / 1000} s${kind === "bucket" ? ", refilled" : ""}`;
+  };
+  const rows = limit_classes.map((cls) =>
+    line([classes[cls], ...limit_scopes.map((scope) => shown(table[cls][scope]))]),
+  );
+  return `# Rate limits
+
+What each is allowed by default; [CONFIG.md](CONFIG.md) has the keys that change it, [OPERATING.md](OPERATING.md) says how it is counted.
+
+This file is generated from \`schemas/rates.ts\`: \`node cli/documents.ts\`.
+
+${line(["what", "of a user", "of an API key", "of a tenant", "of an account", "from an IP address"])}
+${line(["---", "---", "---", "---", "---", "---"])}
+${rows.join("\n")}
+
+A number is a true sliding window: at most so many in any stretch of that length. *Refilled* is a token bucket: a burst of so many, filled again evenly within that time. All commands of a tenant are one count. An API key is counted in the place of its user. An IPv6 address counts as its /64. Open WebSockets: ${default_rates.connectionsPerUser.toLocaleString("en")} of a user, ${default_rates.connectionsPerIp.toLocaleString("en")} from an IP address. Frames of one WebSocket: ${limits.frames_per_socket_max.toLocaleString("en")} in ${limits.frames_window_ms / 1000} s, refused ones too, or as many as commands are allowed in 60 s; past that it is closed (1008, \`flooding\`).
 `;
 }
 

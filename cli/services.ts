@@ -5,9 +5,11 @@
 import type { KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { FairQueue } from "../cache/fair-queue.ts";
 import { type Database, connectDatabase } from "../projections/postgres.ts";
 import { startPglite } from "../projections/pglite-server.ts";
 import { type KeyRing, openKeyRing, readSigningKey } from "../gateway/auth/key-ring.ts";
+import { systemClock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { BeforeStart } from "../streams/proof/before-start.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
@@ -85,7 +87,10 @@ export async function openServices(config: Config, log: (line: string) => void):
       await lookAtLog();
       refuseDamage(path);
     }
-    const database = await connectDatabase(databaseUrl ?? pgliteStarted.value?.url ?? "");
+    const reads = new FairQueue(systemClock, limits.reads_waiting_per_tenant_max);
+    const database = await connectDatabase(databaseUrl ?? pgliteStarted.value?.url ?? "", {
+      inTurn: (tenant, work) => reads.run(tenant, work),
+    });
     ends.push(() => database.close());
     return {
       ...{ folder, embedded, streams, database, failed, lookAtLog, stop },

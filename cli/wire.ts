@@ -6,6 +6,8 @@ import { hkdfSync } from "node:crypto";
 import { hostname } from "node:os";
 import { createHost } from "../actors/host.ts";
 import type { Ports } from "../actors/ports.ts";
+import { MemoryLimiter } from "../cache/memory-limiter.ts";
+import { openSharedLimiter } from "../cache/shared-limiter.ts";
 import { startGateway } from "../gateway/server.ts";
 import { startPublisher } from "../integrations/publisher.ts";
 import { startWebhooks } from "../integrations/webhooks/runner.ts";
@@ -21,6 +23,7 @@ import { AppError } from "../schemas/errors.ts";
 import { systemClock, systemIds } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
+import { default_rates, type Rates } from "../schemas/rates.ts";
 import { startAnchoring } from "../streams/proof/anchoring.ts";
 import { snapshotWitnesses } from "../streams/proof/witnesses.ts";
 import { openAsking } from "../streams/queue/asking.ts";
@@ -190,9 +193,16 @@ export async function startSystem(
     if (wanted.has("gateway")) {
       const feed = followFeed(streams, clock);
       ends.push(() => feed.stop());
+      const redisUrl = config.get("REDIS_URL");
+      const shared =
+        redisUrl === null ? null : await openSharedLimiter(redisUrl, { clock, report });
+      ends.push(() => shared?.close());
       const gateway = await startGateway(
         {
           ...{ streams, vault, log, queries, ring, clock, ids, report },
+          limiter: shared ?? new MemoryLimiter(() => clock.now()),
+          rates: ratesOf(config),
+          trustedProxies: config.get("COLLOQUY_TRUSTED_PROXIES") ?? [],
           issuers: config.get("COLLOQUY_ISSUERS") ?? [],
           accountsKey: accountsKeyOf(services.masterKey),
           registration: config.get("COLLOQUY_REGISTRATION") ?? "open",
@@ -263,6 +273,20 @@ function tlsOf(config: Config): { tls?: { cert: string; key: string } } {
     throw new AppError("unavailable", `TLS needs a certificate and its key: set ${missing}, too.`);
   }
   return { tls: { cert, key } };
+}
+
+function ratesOf(config: Config): Rates {
+  const d = default_rates;
+  return {
+    commands: config.get("COLLOQUY_COMMANDS_PER_MINUTE") ?? d.commands,
+    wsCommands: config.get("COLLOQUY_WS_COMMANDS_PER_MINUTE") ?? d.wsCommands,
+    reads: config.get("COLLOQUY_READS_PER_MINUTE") ?? d.reads,
+    tenantCommands: config.get("COLLOQUY_TENANT_COMMANDS_PER_MINUTE") ?? d.tenantCommands,
+    signIns: config.get("COLLOQUY_SIGN_INS_PER_MINUTE") ?? d.signIns,
+    handshakes: config.get("COLLOQUY_HANDSHAKES_PER_MINUTE") ?? d.handshakes,
+    connectionsPerUser: config.get("COLLOQUY_CONNECTIONS_PER_USER") ?? d.connectionsPerUser,
+    connectionsPerIp: config.get("COLLOQUY_CONNECTIONS_PER_IP") ?? d.connectionsPerIp,
+  };
 }
 
 function openAiOf(config: Config): Parameters<typeof createModels>[0]["openai"] {

@@ -3,6 +3,7 @@
  * is lost, by the commit in the live lane that names the command, whichever comes first. Answers are
  * given synchronously, so that an `ack` is written before the events of its commit.
  */
+import { FairQueue } from "../cache/fair-queue.ts";
 import { type Commit, lastRevision, refusalOf } from "../schemas/commit.ts";
 import { AppError, errorBody, type ErrorBody } from "../schemas/errors.ts";
 import { type ActorRef, type By, type Clock, refKey } from "../schemas/ids.ts";
@@ -46,11 +47,14 @@ export class Commands {
   readonly #lanes: Lanes;
   readonly #publisher: CommandPublisher;
   readonly #clock: Clock;
+  /** Whose command is published next: many of one tenant never stand before another's one. */
+  readonly #turns: FairQueue;
 
   constructor(lanes: Lanes, publisher: CommandPublisher, clock: Clock) {
     this.#lanes = lanes;
     this.#publisher = publisher;
     this.#clock = clock;
+    this.#turns = new FairQueue(clock, limits.commands_in_flight_per_tenant_max);
   }
 
   /** Sends a command; `settled` is called exactly once, never before this returns. */
@@ -75,6 +79,19 @@ export class Commands {
     }
     const flight: Flight = { actor: refKey(ref), by: by.id, calls: [settled], end: [] };
     this.#flights.set(key, flight);
+    try {
+      this.#turns.enter(ref.tenant, (leave) => {
+        flight.end.push(leave);
+        // One that has waited too long was answered already.
+        if (this.#flights.get(key) === flight) this.#publish(key, request);
+        else leave();
+      });
+    } catch (error) {
+      this.#flights.delete(key);
+      const busy = error instanceof AppError ? error.body() : errorBody("internal");
+      queueMicrotask(() => settled({ ok: false, error: busy }));
+      return;
+    }
     flight.end.push(
       this.#lanes.onReply(ref, id, (reply) =>
         this.#settle(
@@ -88,8 +105,11 @@ export class Commands {
         this.#settle(key, { ok: false, error: errorBody("command_unanswered") }),
       ),
     );
+  }
+
+  #publish(key: string, request: Request): void {
     this.#publisher
-      .publish({ ...request, reply: this.#lanes.replySubject(ref) })
+      .publish({ ...request, reply: this.#lanes.replySubject(request.ref) })
       .catch((error: unknown) =>
         this.#settle(key, {
           ok: false,
@@ -121,6 +141,11 @@ export class Commands {
 
   get inFlight(): number {
     return this.#flights.size;
+  }
+
+  /** Of these, not published yet. */
+  get waiting(): number {
+    return this.#turns.waiting;
   }
 
   #settle(key: string, outcome: Outcome): void {

@@ -286,7 +286,7 @@ export const operations: readonly Operation[] = [
     summary: "Ends the running answer, or the one that `turn` names.",
     tag: "messages",
     access: "conversations.write",
-    limit: "command",
+    limit: "cancel",
     body: CancelTurn,
     answers: { 202: Accepted },
     refuses: ["conversation_deleted"],

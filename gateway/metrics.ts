@@ -3,21 +3,23 @@
  * log has come, and how far each read model. It names no tenant and costs two questions. What cannot
  * be known now is left out, since a scrape should not fail for a database that is away.
  */
-import type { GatewayPorts } from "./ports.ts";
+import type { Service } from "./service.ts";
 
 interface Metric {
   readonly name: string;
   readonly help: string;
-  /** Value by read model; by "" where there is only one. */
+  readonly type?: "counter";
+  /** Value by its labels, `name="value"` with commas; by "" where there is only one. */
   readonly values: ReadonlyMap<string, number>;
 }
 
 export const metrics_type = "text/plain; version=0.0.4; charset=utf-8";
 
+type MetricsOf = Pick<Service, "ports" | "gate" | "connections" | "buffers" | "commands">;
+
 /** Never throws. */
-export async function metricsText(
-  ports: Pick<GatewayPorts, "log" | "queries" | "ready" | "feed">,
-): Promise<string> {
+export async function metricsText(service: MetricsOf): Promise<string> {
+  const { ports } = service;
   const [ready, end, positions] = await Promise.allSettled([
     ports.ready(),
     ports.log.lastSequence(),
@@ -41,14 +43,16 @@ export async function metricsText(
     {
       name: "colloquy_projection_position",
       help: "The EVENTS sequence that a read model has reached.",
-      values: new Map(reached),
+      values: new Map(reached.map(([name, at]) => [labelOf(name), at])),
     },
     {
       name: "colloquy_projection_lag_commits",
       help: "Commits of the log that a read model has not seen yet.",
       // Asked side by side, so a position may be ahead of the end.
       values: new Map(
-        known.flatMap((last) => reached.map(([name, at]) => [name, Math.max(0, last - at)])),
+        known.flatMap((last) =>
+          reached.map(([name, at]) => [labelOf(name), Math.max(0, last - at)]),
+        ),
       ),
     },
     {
@@ -58,15 +62,70 @@ export async function metricsText(
         known.flatMap((last) => (fed === null ? [] : [["", Math.max(0, last - fed)]])),
       ),
     },
+    ...limitMetrics(service),
   ];
   return metrics.map(textOf).join("");
 }
 
-function textOf({ name, help, values }: Metric): string {
-  if (values.size === 0) return "";
-  const lines = [...values].map(([model, value]) => {
-    const labels = model === "" ? "" : `{read_model="${model}"}`;
-    return `${name}${labels} ${value}`;
+const labelOf = (model: string): string => `read_model="${model}"`;
+
+/** What the limits of this gateway do. */
+function limitMetrics({ gate, connections, buffers, commands, ports }: MetricsOf): Metric[] {
+  const refused = [...gate.refused].map(([name, count]): [string, number] => {
+    const [cls = "", scope = ""] = name.split(" ");
+    return [`class="${cls}",by="${scope}"`, count];
   });
-  return [`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, ...lines, ""].join("\n");
+  const { shared, falls } = ports.limiter;
+  return [
+    {
+      name: "colloquy_limited_total",
+      help: "Requests and frames that a rate limit refused.",
+      type: "counter",
+      values: new Map(refused),
+    },
+    {
+      name: "colloquy_limits_shared",
+      help: "1 while Redis counts the limits for all processes, 0 while this one counts alone.",
+      values: new Map([["", shared === true ? 1 : 0]]),
+    },
+    {
+      name: "colloquy_limits_fallbacks_total",
+      help: "How often Redis did not answer, so that this process counted alone.",
+      type: "counter",
+      values: new Map([["", falls ?? 0]]),
+    },
+    {
+      name: "colloquy_sockets",
+      help: "Open WebSockets.",
+      values: new Map([["", connections.open]]),
+    },
+    {
+      name: "colloquy_cursors_lagging",
+      help: "Subscriptions whose socket does not read as fast as there is to be told.",
+      values: new Map([["", buffers.laggingCursors]]),
+    },
+    {
+      name: "colloquy_socket_buffer_bytes",
+      help: "What lies unread in the buffers of all WebSockets.",
+      values: new Map([["", buffers.bytes]]),
+    },
+    {
+      name: "colloquy_commands_in_flight",
+      help: "Commands that are not answered yet.",
+      values: new Map([["", commands.inFlight]]),
+    },
+    {
+      name: "colloquy_commands_waiting",
+      help: "Of these, those that wait for their tenant's turn.",
+      values: new Map([["", commands.waiting]]),
+    },
+  ];
+}
+
+function textOf({ name, help, type, values }: Metric): string {
+  if (values.size === 0) return "";
+  const lines = [...values].map(([labels, value]) =>
+    labels === "" ? `${name} ${value}` : `${name}{${labels}} ${value}`,
+  );
+  return [`# HELP ${name} ${help}`, `# TYPE ${name} ${type ?? "gauge"}`, ...lines, ""].join("\n");
 }

@@ -6,14 +6,13 @@
 import type { ErrorCode } from "../schemas/errors.ts";
 import type { Permission } from "../schemas/permissions.ts";
 import type { AnySchema, ObjectSchema, Of, Schema } from "../schemas/validate.ts";
-import type { Identity } from "./auth/identity.ts";
 import type { Asked, Call, Shown } from "./call.ts";
 import type { Exchange } from "./exchange.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** The limits that a request can be counted against; `none` is for probes. */
-export type LimitKind = "read" | "command" | "sign-in" | "none";
+export type LimitKind = "read" | "command" | "cancel" | "sign-in" | "none";
 
 export type Tag =
   | "auth"
@@ -81,13 +80,3 @@ export const operation = <Body extends Schema = AnySchema>(given: Guarded<Body>)
 /** An operation for everybody. */
 export const publicOperation = <Body extends Schema = AnySchema>(given: Public<Body>): Operation =>
   given;
-
-/**
- * Counts a request against its limits before anything is done for it; `who` is null for a public
- * operation. It may put headers into `exchange.common`. Throws `rate_limited`.
- */
-export type Admit = (
-  exchange: Exchange,
-  limit: LimitKind,
-  who: Identity | null,
-) => Promise<void> | void;

@@ -1,15 +1,16 @@
 /** What the gateway is given by `cli/wire.ts`: it never imports an actor or a model. */
+import type { Limiter } from "../cache/limiter.ts";
 import type { Queries } from "../projections/queries/queries.ts";
 import type { ActorRef, Clock, Ids } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import type { Issuer } from "../schemas/issuers.ts";
+import type { Rates } from "../schemas/rates.ts";
 import type { CommandPublisher } from "../streams/queue/commands.ts";
 import type { Streams } from "../streams/connection.ts";
 import type { Registration } from "./auth/membership.ts";
 import type { KeyRing } from "./auth/key-ring.ts";
 import type { Log } from "../streams/log/log.ts";
 import type { Vault } from "../streams/content/vault.ts";
-import type { Admit } from "./operation.ts";
 
 /** One file of the page. */
 export interface Asset {
@@ -42,6 +43,11 @@ export interface GatewayPorts {
   readonly firstTenant: string;
   /** Whose tokens are believed besides. */
   readonly issuers: readonly Issuer[];
+  /** Counts requests; `shared` when other processes count with it. */
+  readonly limiter: Limiter & { readonly shared?: boolean; readonly falls?: number };
+  readonly rates: Rates;
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   readonly clock: Clock;
   readonly ids: Ids;
   readonly report: Report;
@@ -50,8 +56,6 @@ export interface GatewayPorts {
   feed(): number | null;
   models(): readonly { readonly id: string; readonly provider: string }[];
   knowsModel(name: string): boolean;
-  /** Counts requests against limits; without it nothing is limited. */
-  readonly admit?: Admit;
   /** The web app: URL path → asset. */
   readonly page: ReadonlyMap<string, Asset>;
   /** Who the page's visitor is when embedded; null when visitors must bring a token. */

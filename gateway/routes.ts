@@ -25,6 +25,7 @@ import * as chat from "./chat-api.ts";
 import type { Exchange } from "./exchange.ts";
 import * as history from "./history-api.ts";
 import { sameRequest } from "./idempotency.ts";
+import { admit } from "./limits/admit.ts";
 import * as shares from "./shares-api.ts";
 import { matcher } from "./matcher.ts";
 import { openAiRefusal, speaksOpenAi } from "./openai/errors.ts";
@@ -172,16 +173,15 @@ async function run(
   params: ReadonlyMap<string, string>,
   incoming: Promise<Buffer>,
 ): Promise<Shown | typeof taken> {
-  const { admit } = service.ports;
   if (operation.access === "public") {
-    await admit?.(exchange, operation.limit, null);
+    await admit(exchange, service, operation.limit, null);
     return operation.run(asked(exchange, service, operation, params, await incoming), exchange);
   }
   if (!accepts(exchange, operation)) throw new AppError("not_acceptable");
   const credential = bearerOf(exchange);
   if (credential === null) throw new AppError("unauthenticated");
   const who = await service.authenticate(credential);
-  await admit?.(exchange, operation.limit, who);
+  await admit(exchange, service, operation.limit, who);
   must(who, operation.access);
   const bytes = await incoming;
   const known = asked(exchange, service, operation, params, bytes);

@@ -24,9 +24,12 @@ import { type CertificateFiles, followCertificate, judgeCertificate } from "./ce
 import { mayConnect } from "./cors.ts";
 import { ChatStream, type ChatStreamAsked, readChatStream } from "./chat-stream.ts";
 import { Exchange } from "./exchange.ts";
+import { ipOf } from "./limits/admit.ts";
+import type { Share } from "./limits/buffers.ts";
+import { limitedBody, rateLimitHeaders } from "./limits/gate.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { handle } from "./routes.ts";
-import { openService, type Service } from "./service.ts";
+import { callerOf, openService, type Service } from "./service.ts";
 import { Session, type Wire } from "./socket.ts";
 
 export interface Gateway {
@@ -52,6 +55,10 @@ export interface GatewayOptions {
 
 interface SocketData {
   readonly identity: Identity | Promise<Identity>;
+  readonly ip: string;
+  /** Gives its places among the open sockets back. */
+  readonly leave: (() => void)[];
+  readonly share: Share;
   /** Null until the credential is known, and after the end. */
   session: Session | ChatStream | null;
   /** What the client said before. */
@@ -106,10 +113,16 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
       const data = ws.getUserData();
       const begin = (identity: Identity): void => {
         if (!sockets.has(ws)) return;
+        const caller = callerOf(identity, data.ip);
+        const place = service.gate.enter(caller).admitted
+          ? service.connections.enterUser(caller)
+          : null;
+        if (place === null) return fail(ws, "too_many_connections");
+        data.leave.push(place);
         const wire = wireOf(ws, data);
         const session = (data.session =
           data.stream === null
-            ? new Session(service, wire, identity)
+            ? new Session(service, wire, identity, caller)
             : new ChatStream(service, wire, identity, data.stream));
         if (stopping) return session.fail("shutting_down");
         session.open();
@@ -130,11 +143,15 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
       early.push(text);
     },
     drain(ws) {
-      ws.getUserData().session?.drained();
+      const { share, session } = ws.getUserData();
+      share.is(ws.getBufferedAmount());
+      session?.drained();
     },
     close(ws) {
       sockets.delete(ws);
       const data = ws.getUserData();
+      for (const leave of data.leave.splice(0)) leave();
+      data.share.end();
       data.session?.closed();
       data.session = null;
     },
@@ -260,14 +277,26 @@ function upgrade(
   const credential = socketBearerOf(exchange);
   if (stopping()) return exchange.problem("shutting_down");
   if (!mayConnect(exchange, origins)) return exchange.problem("origin_refused");
+  const ip = ipOf(exchange, service);
+  const admission = service.gate.arrive(ip);
+  if (!admission.admitted) {
+    const headers = { ...rateLimitHeaders(admission), "Retry-After": `${admission.retry_s}` };
+    return exchange.problem("rate_limited", limitedBody(admission).message, headers);
+  }
   if (credential === null) return exchange.problem("unauthenticated");
   try {
     const { path, query } = exchange;
     const stream = path === "/ws/chat" ? null : readChatStream(path, query);
     const identity = service.authenticate(credential);
     if (identity instanceof Promise) identity.catch(() => undefined);
+    const place = service.connections.enterIp(ip);
+    if (place === null) {
+      return exchange.problem("too_many_connections", undefined, { "Retry-After": "10" });
+    }
     exchange.upgraded();
-    const data: SocketData = { identity, session: null, early: [], stream };
+    const share = service.buffers.open();
+    const leave = [place];
+    const data: SocketData = { identity, ip, leave, share, session: null, early: [], stream };
     res.upgrade(
       data,
       exchange.header("sec-websocket-key"),
@@ -289,15 +318,27 @@ function fail(ws: Socket, code: ErrorCode): void {
 }
 
 function wireOf(ws: Socket, data: SocketData): Wire {
+  const { share } = data;
+  const fail = (): void => queueMicrotask(() => data.session?.fail("slow_consumer"));
   const sent = (status: number): void => {
-    // Dropped: only answers can fill a buffer that far, of a client that asks and never reads.
-    if (status === 2) queueMicrotask(() => data.session?.fail("slow_consumer"));
+    // Dropped: what is pushed stops at the watermark, so this is a frame larger than all.
+    if (status === 2) fail();
+    share.is(ws.getBufferedAmount());
   };
   return {
-    writable: () => ws.getBufferedAmount() < limits.socket_watermark_bytes,
+    writable() {
+      share.is(ws.getBufferedAmount());
+      return share.writable;
+    },
     send: (frame) => sent(ws.send(JSON.stringify(frame), false)),
+    answer(frame) {
+      const text = JSON.stringify(frame);
+      sent(ws.send(text, false));
+      if (!share.answered(text.length)) fail();
+    },
     sendBytes: (bytes) => sent(ws.send(bytes, false)),
     cork: (call) => void ws.cork(call),
+    lagging: (change) => share.lagging(change),
     close: (code, reason) => ws.end(code, reason),
   };
 }

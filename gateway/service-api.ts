@@ -46,7 +46,7 @@ export const operations: readonly Operation[] = [
     media: metrics_type,
     async run({ service }) {
       const headers = { "Cache-Control": "no-store" };
-      return { value: Buffer.from(await metricsText(service.ports)), sequence: 0, headers };
+      return { value: Buffer.from(await metricsText(service)), sequence: 0, headers };
     },
   }),
   publicOperation({

@@ -14,6 +14,10 @@ import { followRevocations, Revocations } from "./auth/revocations.ts";
 import { Commands, type Outcome } from "./commands.ts";
 import { CutStreams } from "./cut-streams.ts";
 import { type Lanes, openLanes } from "./lanes.ts";
+import { clientAddresses } from "./limits/address.ts";
+import { Buffers } from "./limits/buffers.ts";
+import { Connections } from "./limits/connections.ts";
+import { type Caller, Gate } from "./limits/gate.ts";
 import type { OpenStream } from "./open-stream.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { Rooms } from "./rooms.ts";
@@ -39,6 +43,12 @@ export interface Service {
   /** The turns that are being streamed over HTTP. */
   readonly streams: Set<OpenStream>;
   readonly cutStreams: CutStreams;
+  /** Who may ask how often, and how many sockets are open. */
+  readonly gate: Gate;
+  readonly connections: Connections;
+  readonly buffers: Buffers;
+  /** The address that a request counts for: its peer's, or what a trusted proxy says. */
+  addressOf(peer: string, forwarded: string): string;
   /** Conversations that are being folded from the log. */
   readonly folding: Turnstile;
   stop(): void;
@@ -85,6 +95,10 @@ export function openService(ports: GatewayPorts): Service {
     watches,
     streams: new Set(),
     cutStreams: new CutStreams(clock),
+    gate: new Gate(ports.limiter, ports.rates, clock),
+    connections: new Connections(ports.rates),
+    buffers: new Buffers(),
+    addressOf: clientAddresses(ports.trustedProxies),
     folding: new Turnstile(limits.histories_folded_max, limits.histories_folded_per_tenant_max),
     stop() {
       following.stop();
@@ -94,6 +108,10 @@ export function openService(ports: GatewayPorts): Service {
     },
   };
 }
+
+export const callerOf = ({ tenant, user, key }: Identity, ip: string): Caller => ({
+  ...{ tenant, user, key, ip },
+});
 
 /** The conversation of this id in the sender's own tenant: no other can be named (I10). */
 export const conversationRef = (who: Identity, id: string): ActorRef => ({

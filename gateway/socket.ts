@@ -8,6 +8,7 @@ import {
   type After,
   type ClientFrame,
   clientFrameChecks,
+  type ConversationChange,
   isClientFrameType,
   readyLimits,
   type ServerFrame,
@@ -18,6 +19,8 @@ import { parseJson } from "../schemas/validate.ts";
 import { type Identity, must } from "./auth/identity.ts";
 import type { Outcome } from "./commands.ts";
 import type { Position } from "./cursor.ts";
+import { frame_classes } from "./limits/classes.ts";
+import { type Admission, type Caller, limitedBody } from "./limits/gate.ts";
 import type { RoomLease } from "./rooms.ts";
 import { command, conversationRef, type Service } from "./service.ts";
 import { type Outlet, Subscription } from "./subscription.ts";
@@ -27,6 +30,8 @@ import type { Watcher } from "./watch.ts";
 export interface Wire extends Outlet {
   send(frame: ServerFrame): void;
   sendBytes(bytes: Uint8Array): void;
+  /** Sends what was asked for, whatever the watermark says; who never reads is closed. */
+  answer(frame: ServerFrame): void;
   close(code: number, reason: string): void;
 }
 
@@ -60,12 +65,21 @@ export class Session {
   /** Commands that are not in flight yet; a `subscribe` behind one waits for it. */
   readonly #launches = new Map<string, Promise<void>>();
   #inFlight = 0;
+  /** The last of the frames that wait until Redis has said whether they may pass, in their order. */
+  #line: Promise<void> | null = null;
+  #lined = 0;
+  #frames = 0;
+  #framesSince = 0;
+  readonly #caller: Caller;
+  /** Changes that wait until the socket is read. */
+  readonly #changes = new Map<string, ConversationChange>();
   #closed = false;
 
-  constructor(service: Service, wire: Wire, identity: Identity) {
+  constructor(service: Service, wire: Wire, identity: Identity, caller: Caller) {
     this.#service = service;
     this.#wire = wire;
     this.#identity = identity;
+    this.#caller = caller;
   }
 
   open(): void {
@@ -76,6 +90,11 @@ export class Session {
   }
 
   drained(): void {
+    for (const [id, conversation] of this.#changes) {
+      if (!this.#wire.writable()) return;
+      this.#changes.delete(id);
+      this.#send({ type: "changed", conversation });
+    }
     for (const { subscription } of this.#held.values()) subscription.drained();
   }
 
@@ -97,6 +116,7 @@ export class Session {
 
   /** A text frame, at most `frame_bytes_max` long. */
   text(text: string): void {
+    if (this.#closed || this.#floods()) return;
     const value = parseJson(text);
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       return this.#refuse(null, value === undefined ? "bad_json" : "bad_request");
@@ -116,7 +136,46 @@ export class Session {
         long ? undefined : parsed.problem,
       );
     }
-    this.#frame(parsed.value);
+    this.#admit(parsed.value);
+  }
+
+  /** Lets a frame pass or refuses it; whatever waits, the order of frames stays. */
+  #admit(frame: ClientFrame): void {
+    const cls = frame_classes[frame.type];
+    const admission = cls === null ? null : this.#service.gate.admit(cls, this.#caller);
+    if (!(admission instanceof Promise) && this.#line === null) {
+      return this.#admitted(frame, admission);
+    }
+    if (this.#lined >= limits.commands_per_socket_max) {
+      return this.#answer("id" in frame ? frame.id : null, errorBody("overloaded"));
+    }
+    this.#lined++;
+    const line = Promise.all([admission, this.#line]).then(([judged]) => {
+      this.#lined--;
+      if (this.#line === line) this.#line = null;
+      if (!this.#closed) this.#admitted(frame, judged);
+    });
+    this.#line = line;
+  }
+
+  #admitted(frame: ClientFrame, admission: Admission | null): void {
+    if (admission === null || admission.admitted) return this.#frame(frame);
+    this.#answer("id" in frame ? frame.id : null, limitedBody(admission));
+  }
+
+  /** Closes a socket that sends far more than anybody may: refusing each costs as much as doing it. */
+  #floods(): boolean {
+    const { clock, rates } = this.#service.ports;
+    const now = clock.now();
+    if (now - this.#framesSince >= limits.frames_window_ms) {
+      this.#framesSince = now;
+      this.#frames = 0;
+    }
+    this.#frames++;
+    const allowed = rates.wsCommands === 0 ? Number.POSITIVE_INFINITY : rates.wsCommands;
+    if (this.#frames <= Math.max(limits.frames_per_socket_max, allowed)) return false;
+    this.fail("flooding");
+    return true;
   }
 
   #frame(frame: ClientFrame): void {
@@ -256,13 +315,27 @@ export class Session {
     held.lease.release();
   }
 
+  /** Of a socket that does not read only the last change of each conversation is kept. */
+  #changed(conversation: ConversationChange): void {
+    if (this.#changes.size === 0 && this.#wire.writable()) {
+      return this.#send({ type: "changed", conversation });
+    }
+    this.#changes.delete(conversation.id);
+    this.#changes.set(conversation.id, conversation);
+    if (this.#changes.size <= limits.changes_unread_max) return;
+    for (const oldest of this.#changes.keys()) {
+      this.#changes.delete(oldest);
+      break;
+    }
+  }
+
   async #watch(id: string): Promise<void> {
     must(this.#identity, "conversations.read");
     if (this.#watcher === null) {
       const watcher: Watcher = {
         identity: this.#identity,
         changed: (conversation) => {
-          if (this.#watcher === watcher) this.#send({ type: "changed", conversation });
+          if (this.#watcher === watcher) this.#changed(conversation);
         },
         removed: (conversation) => {
           if (this.#watcher === watcher) this.#send({ type: "removed", conversation });
@@ -333,6 +406,6 @@ export class Session {
   }
 
   #send(frame: ServerFrame): void {
-    if (!this.#closed) this.#wire.send(frame);
+    if (!this.#closed) this.#wire.answer(frame);
   }
 }

@@ -19,6 +19,8 @@ export interface Outlet {
   sendBytes(bytes: Uint8Array, frame: PushFrame, after: Position): void;
   /** Gathers what `call` sends into one write. */
   cork(call: () => void): void;
+  /** Told when a cursor begins to lag, and when it does no longer. */
+  lagging(change: 1 | -1): void;
 }
 
 export class Subscription implements Member {
@@ -61,10 +63,12 @@ export class Subscription implements Member {
   drained(): void {
     if (this.#state !== "lagging") return;
     this.#state = "catching";
+    this.#outlet.lagging(-1);
     this.#run();
   }
 
   end(): void {
+    if (this.#state === "lagging") this.#outlet.lagging(-1);
     this.#state = "ended";
     this.#unwatch();
     this.room.leave(this);
@@ -84,6 +88,7 @@ export class Subscription implements Member {
   #lag(): void {
     this.room.leave(this);
     this.#state = "lagging";
+    this.#outlet.lagging(1);
   }
 
   #run(): void {
@@ -136,7 +141,7 @@ export class Subscription implements Member {
       for (const frame of frames) {
         if (!this.#catching()) goesOn = false;
         else if (!this.#outlet.writable()) {
-          this.#state = "lagging";
+          this.#lag();
           goesOn = false;
         }
         if (!goesOn || this.#position === null) return;

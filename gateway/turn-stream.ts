@@ -81,6 +81,7 @@ export function followTurns(
     send: push,
     sendBytes: (_bytes, frame, after) => push(frame, after),
     cork: (call) => outlet.cork(call),
+    lagging: (change) => service.buffers.lags(change),
   };
   const failed = (error: unknown): void => {
     if (over) return;

@@ -43,6 +43,8 @@ export interface DatabaseOptions {
   readonly connections_max?: number;
   /** Milliseconds one statement may take. */
   readonly statement_ms?: number;
+  /** Whose statement is next, where many tenants ask (I10); at once when absent. */
+  readonly inTurn?: <T>(tenant: string, work: () => Promise<T>) => Promise<T>;
 }
 
 /** Codes that pass by themselves: conflicts, resources, operator's work, tables not made yet. */
@@ -84,6 +86,7 @@ export async function connectDatabase(
   options: DatabaseOptions = {},
 ): Promise<Database> {
   const statement_ms = options.statement_ms ?? limits.statement_ms;
+  const inTurn = options.inTurn ?? ((_, work) => work());
   const config: pg.ClientConfig = {
     connectionString: url,
     application_name: options.name ?? "colloquy",
@@ -165,16 +168,18 @@ export async function connectDatabase(
       // No tenant at all is whoever feeds the tables.
       if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
       const query: TenantSql["query"] = (text, values = []) =>
-        use(async (sql, walled) => {
-          as ??= await readAs(sql);
-          try {
-            return await walled(as, tenant, text, values);
-          } catch (error) {
-            // The role is gone, or is no longer this user's to take: the next one looks anew.
-            if (/^(42501|22023)$/.test(sqlState(error) ?? "")) as = null;
-            throw error;
-          }
-        });
+        inTurn(tenant, () =>
+          use(async (sql, walled) => {
+            as ??= await readAs(sql);
+            try {
+              return await walled(as, tenant, text, values);
+            } catch (error) {
+              // The role is gone, or is no longer this user's to take: the next one looks anew.
+              if (/^(42501|22023)$/.test(sqlState(error) ?? "")) as = null;
+              throw error;
+            }
+          }),
+        );
       return { query };
     },
     query: (text, values) => use((sql) => sql.query(text, values)),

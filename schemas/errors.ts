@@ -79,8 +79,13 @@ export const errors = {
   rate_limited: row(429, "client", "Too many requests; wait as Retry-After says.", {
     retryable: true,
   }),
+  too_many_connections: row(429, "client", "Too many sockets of this user or address.", {
+    retryable: true,
+    close: 1013,
+  }),
   too_many_subscriptions: row(429, "client", "The socket follows too many conversations."),
   too_many_malformed: row(400, "client", "Too many malformed frames.", { close: 1008 }),
+  flooding: row(429, "client", "Far more frames than anybody may send.", { close: 1008 }),
   binary_frame: row(400, "client", "Frames are text, one JSON object each.", { close: 1003 }),
   invalid_utf8: row(400, "client", "The frame is not valid UTF-8.", { close: 1007 }),
   queue_full: row(429, "user", "Too many messages already wait in this conversation.", {
@@ -145,6 +150,8 @@ export type ErrorCode = keyof typeof errors;
 export interface ErrorBody {
   readonly code: ErrorCode;
   readonly message: string;
+  /** Seconds to wait, when that is known. */
+  readonly retryAfter?: number;
 }
 
 /** The body of an error; `detail` replaces the table's sentence and must be fit for its sender. */

@@ -172,7 +172,12 @@ export type ServerFrame =
   /** It is not shared with who watches any more. */
   | { readonly type: "removed"; readonly conversation: string }
   | { readonly type: "authenticated"; readonly expiresIn: number }
-  | { readonly type: "error"; readonly code: string; readonly message: string }
+  | {
+      readonly type: "error";
+      readonly code: string;
+      readonly message: string;
+      readonly retryAfter?: number;
+    }
   | { readonly type: "pong" };
 
 export const readyLimits: ReadyFrame["limits"] = {

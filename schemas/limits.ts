@@ -165,6 +165,13 @@ export const limits = {
   /** Socket buffer: past the watermark the socket is a lagging cursor; past the maximum it is closed. */
   socket_watermark_bytes: 256 * 1024,
   socket_buffer_bytes_max: 4 * 1024 * 1024,
+  /** All socket buffers of a gateway; the fuller they are, the lower the watermark of each. */
+  socket_buffers_bytes_max: 256 * 1024 * 1024,
+  /** Changed conversations that wait for a watcher's socket; past it the oldest is told at its next change. */
+  changes_unread_max: 1_000,
+  /** Answers to one socket that it has not read; the second while all buffers together are full. */
+  answers_unread_bytes: 2 * 1024 * 1024,
+  answers_unread_bytes_tight: 64 * 1024,
   /** What waits in one cursor for a gap to be filled; past it the cursor re-reads the log. */
   cursor_pending_max: 1_000,
   /** A streamed answer is given to the server in pieces of about so much; one waits past a full socket. */
@@ -178,7 +185,11 @@ export const limits = {
   streams_cut_max: 10_000,
   malformed_frames_max: 20,
   malformed_frames_window_ms: 10_000,
-  socket_idle_s: 60,
+  /** All frames of one socket in 10 s, refused ones too; more where more commands are allowed. */
+  frames_per_socket_max: 2_000,
+  frames_window_ms: 10_000,
+  /** A socket that neither answers pings nor takes a byte is dead; a minute is only slow. */
+  socket_idle_s: 120,
   token_warning_ms: 30_000,
   access_cached_max: 50_000,
   /** A token or key as it is sent: a JWT of some issuers carries many claims. */
@@ -228,8 +239,9 @@ export const limits = {
   page_default: 50,
   page_max: 200,
   min_seq_wait_ms: 5_000,
-  /** Unanswered commands of one gateway. */
+  /** Unanswered commands of one gateway, of all and of one tenant (I10). */
   commands_in_flight_max: 20_000,
+  commands_in_flight_per_tenant_max: 5_000,
 
   /** Keys and window entries of the in-process limiter (some 100 and 8 bytes each). */
   limiter_keys_max: 100_000,
@@ -275,6 +287,8 @@ export const limits = {
   database_connections_max: 10,
   /** Queries that wait for a connection; more are refused with `unavailable`. */
   database_waiting_max: 1_000,
+  /** Reads of one tenant that wait for their turn while others read, too. */
+  reads_waiting_per_tenant_max: 500,
   database_connect_ms: 5_000,
   statement_ms: 15_000,
   /** The embedded database takes its session back from a client that holds it idle this long. */
@@ -360,6 +374,14 @@ assert(
 assert(
   l.stream_look_ms * 2 <= 8_000,
   "a streamed answer that waits is sent twice before it is cut",
+);
+assert(
+  l.commands_in_flight_per_tenant_max * 2 < l.commands_in_flight_max,
+  "a tenant that sends as much as it may leaves room for others",
+);
+assert(
+  l.socket_watermark_bytes + l.answers_unread_bytes < l.socket_buffer_bytes_max,
+  "who asks without reading is told why before his buffer is full",
 );
 assert(l.drain_ms < 10_000, "all that we started is gone 10 s after SIGTERM");
 assert(l.token_frame_chars_max * 6 < l.message_bytes_max, "a token frame fits a NATS message");

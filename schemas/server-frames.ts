@@ -11,7 +11,10 @@ import type { Schema } from "./validate.ts";
 
 const Count = Type.Integer({ minimum: 0 });
 const Number1 = Type.Integer({ minimum: 1 });
-const ErrorBody = Type.Object({ code: Type.String(), message: Type.String() });
+const wait = Type.Optional(
+  Type.Integer({ minimum: 0, description: "Seconds to wait, with `rate_limited`." }),
+);
+const ErrorBody = Type.Object({ code: Type.String(), message: Type.String(), retryAfter: wait });
 const named = (type: ServerFrame["type"], more: Readonly<Record<string, Schema>> = {}) =>
   Type.Object({ type: Type.Literal(type), ...more });
 
@@ -67,6 +70,6 @@ export const serverFrames = {
   }),
   removed: named("removed", { conversation: Uuid }),
   authenticated: named("authenticated", { expiresIn: Count }),
-  error: named("error", { code: Type.String(), message: Type.String() }),
+  error: named("error", { code: Type.String(), message: Type.String(), retryAfter: wait }),
   pong: named("pong"),
 } as const satisfies Record<ServerFrame["type"], Schema>;

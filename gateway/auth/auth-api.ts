@@ -4,6 +4,7 @@ import { Jwks, Login, Refresh, Register, Registered, TokenPair } from "../../sch
 import { accountRef } from "../../schemas/ids.ts";
 import { type Operation, operation, publicOperation } from "../operation.ts";
 import type { Service } from "../service.ts";
+import { admitAccount } from "../limits/admit.ts";
 import { accountIdOf, normalEmail } from "./account-id.ts";
 import { ask, userBy } from "./ask.ts";
 import { homeFor, joinBy, membershipOf, openHome } from "./membership.ts";
@@ -78,6 +79,8 @@ export const operations: readonly Operation[] = [
       const { people, passwords } = service;
       const email = normalEmail(body.email);
       const id = email === null ? null : accountIdOf(service.ports.accountsKey, email);
+      // Also of an account that is not there: whoever guesses must not learn that from it.
+      if (id !== null) await admitAccount(exchange, service, id);
       const view = id === null ? null : await people.account(id);
       const phc = view?.active === true && view.password !== "" ? view.password : null;
       const genuine = await passwords.verify(body.password, phc);

@@ -84,6 +84,9 @@ export async function startSystem(folder: string, died: (why: string) => void): 
     OPENAI_BASE_URL: `http://127.0.0.1:${providerPort}/v1`,
     COLLOQUY_MODEL: "scripted-1",
     COLLOQUY_SECRET: secret,
+    // Its talkers say more in a second than a person may in a minute.
+    ...{ COLLOQUY_COMMANDS_PER_MINUTE: "0", COLLOQUY_WS_COMMANDS_PER_MINUTE: "0" },
+    ...{ COLLOQUY_HANDSHAKES_PER_MINUTE: "0", COLLOQUY_TENANT_COMMANDS_PER_MINUTE: "0" },
     COLLOQUY_MASTER_KEY: masterKey.toString("hex"),
     COLLOQUY_PORT: String(gatewayPort),
     COLLOQUY_ANCHOR_MINUTES: "1",

@@ -1,73 +1,15 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { PushFrame } from "../../gateway/cursor.ts";
-import type { Lanes } from "../../gateway/lanes.ts";
-import { Room } from "../../gateway/room.ts";
 import { type Outlet, Subscription } from "../../gateway/subscription.ts";
-import type { Commit } from "../../schemas/commit.ts";
 import { event } from "../../schemas/events.ts";
 import type { Clock } from "../../schemas/ids.ts";
-import type { TokenFrame } from "../../schemas/tokens.ts";
-import { commitsOf, framesOf, type Item, script, uuid } from "./conversation-script.ts";
+import { script, uuid } from "./conversation-script.ts";
+import { clock, id, start, turns, World } from "./room-world.ts";
 import { Transcript } from "./transcript.ts";
 
 /** Of a reader who may read for ever. */
 const always = { watch: () => () => undefined };
-
-const id = uuid(1);
-const ref = { tenant: "acme", kind: "conversation", id } as const;
-const start = { revision: 0, turn: null, owed: null };
-const turns = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-/** Waits cost one turn of the loop, so that every retry happens and no test waits. */
-const clock: Clock = {
-  now: () => 0,
-  after(_ms, call) {
-    const handle = setImmediate(call);
-    return () => clearImmediate(handle);
-  },
-};
-
-/** A conversation whose items appear one by one, in the log at once and in the lanes maybe. */
-class World {
-  readonly stored: Item[] = [];
-  readonly room: Room;
-  #commit: (commit: Commit) => void = () => {};
-  #frame: (frame: TokenFrame) => void = () => {};
-  /** The lane of commits has failed to hand one on. */
-  miss: () => void = () => {};
-  keepsFrames = true;
-
-  constructor(time = clock) {
-    const following = { ready: Promise.resolve(), stop: () => {} };
-    const lanes: Pick<Lanes, "commits" | "tokens" | "replay" | "reconnected"> = {
-      commits: (_ref, call, missed) => {
-        this.#commit = call;
-        this.miss = missed;
-        return following;
-      },
-      tokens: (_ref, call) => ((this.#frame = call), following),
-      replay: async (_ref, turn, attempt, after) =>
-        framesOf(this.keepsFrames ? this.stored : []).filter(
-          ({ t, a, s }) => t === turn && a === attempt && s > after,
-        ),
-      reconnected: () => () => {},
-    };
-    const stored = this.stored;
-    const log = {
-      async *read(_ref: unknown, after: { revision: number }): AsyncGenerator<Commit> {
-        for (const commit of commitsOf(stored)) if (commit.revision > after.revision) yield commit;
-      },
-    };
-    this.room = new Room(ref, { lanes, log, clock: time, report: () => {}, noticed: () => {} });
-  }
-
-  happen(item: Item, seen: boolean): void {
-    this.stored.push(item);
-    if (!seen) return;
-    if ("commit" in item) this.#commit(item.commit);
-    else this.#frame(item.frame);
-  }
-}
 
 /** A socket that takes `room` frames and then stops until it is read. */
 class SlowSocket implements Outlet {
@@ -93,6 +35,7 @@ class SlowSocket implements Outlet {
   cork(call: () => void): void {
     call();
   }
+  lagging(): void {}
 }
 
 const world = fc.array(

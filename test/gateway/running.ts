@@ -2,6 +2,7 @@
  * A gateway in this process on a real nats-server, a real worker, real read models and a scripted
  * provider; tests may replace one of its ports. Foreign clients talk to it (foreign.ts).
  */
+import { MemoryLimiter } from "../../cache/memory-limiter.ts";
 import { issueAccessToken } from "../../gateway/auth/access-token.ts";
 import { type KeyRing, openKeyRing } from "../../gateway/auth/key-ring.ts";
 import type { GatewayPorts } from "../../gateway/ports.ts";
@@ -14,6 +15,7 @@ import { openQueries, type Queries } from "../../projections/queries/queries.ts"
 import { startRunner } from "../../projections/runner.ts";
 import type { Role } from "../../schemas/permissions.ts";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
+import type { Rates } from "../../schemas/rates.ts";
 import { commandPublisher } from "../../streams/queue/commands.ts";
 import { holdLeases } from "../../streams/queue/leases.ts";
 import { announcePosition, followPositions } from "../../streams/live/positions.ts";
@@ -26,6 +28,10 @@ import { type Foreign, openForeign } from "./foreign.ts";
 
 /** The keys of the gateways that tests start. */
 export const ring: KeyRing = openKeyRing({ secrets: [secret] });
+const no_limits: Rates = {
+  ...{ commands: 0, wsCommands: 0, reads: 0, tenantCommands: 0, signIns: 0 },
+  ...{ handshakes: 0, connectionsPerUser: 0, connectionsPerIp: 0 },
+};
 
 export interface Running {
   readonly world: World;
@@ -106,6 +112,10 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
       },
       ...{ registration: "open", firstTenant: "main" },
       publish: commandPublisher(client.streams, secret),
+      limiter: new MemoryLimiter(() => Date.now()),
+      // What tests do in a second is more than a user may do in a minute.
+      rates: no_limits,
+      trustedProxies: [],
       ready: async () => ({ ready: runner.caughtUp(), checks: [] }),
       models: () => [{ id: "scripted", provider: "openai-compatible" }],
       feed: () => null,
