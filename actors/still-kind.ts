@@ -111,9 +111,8 @@ function createInstance<M extends AnyStateMachine, C extends NamedCommand>(
     more: Folded,
   ): SnapshotFrom<M> | null => {
     // The pair of type and data is that of the event; one of another kind is refused by the machine.
-    // The library cannot pair a machine that it is not told with its own snapshot.
     const [after] = transition(machine, before, { type, data, ...more } as EventFromLogic<M>);
-    return after === before ? null : (after as SnapshotFrom<M>); // as above
+    return after === before ? null : after;
   };
   return {
     fold({ events, sequence, command, at }: Commit) {

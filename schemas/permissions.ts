@@ -20,7 +20,6 @@ export const Scope = Type.Union([
   Type.Literal("manage"),
 ]);
 export type Scope = Static<typeof Scope>;
-export const scopes = ["read", "write", "manage"] as const satisfies readonly Scope[];
 
 /** What an API key is for, each scope once. */
 export const Scopes = Type.Array(Scope, { minItems: 1, maxItems: 3, uniqueItems: true });

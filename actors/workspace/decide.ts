@@ -22,20 +22,13 @@ export function decide(
   { by, at }: Pick<Asking, "by" | "at">,
 ): Answer {
   if (!mayAct(by)) return refused("not_found");
-  switch (command.name) {
-    case "anchor":
-      return by.type === "system" ? anchor(state, command.data) : refused("not_found");
-    case "record-export":
-      return by.type === "system"
-        ? decided(event("log.exported", command.data))
-        : refused("not_found");
-    case "disable-webhook":
-      return by.type === "system" ? disableWebhook(state, command.data) : refused("not_found");
-    case "open":
-      return openBy(state, by, command.data);
-    case "join":
-      return joinBy(state, by, command.data, at);
+  if (command.name === "anchor" || command.name === "record-export") {
+    if (by.type !== "system") return refused("not_found");
+    if (command.name === "anchor") return anchor(state, command.data);
+    return decided(event("log.exported", command.data));
   }
+  if (command.name === "open") return openBy(state, by, command.data);
+  if (command.name === "join") return joinBy(state, by, command.data, at);
   const role = roleOf(state, by);
   if (role === null) return refused("forbidden");
   const caller: Caller = { user: by.id, role, at };

@@ -133,7 +133,7 @@ test("a workspace is opened once, joined by invitation, and never without an own
     ask("open", { name: "Main" }, of),
     ask("open", { name: "Mine" }, { to, by: bob }),
   ]);
-  expect(raced.map(({ ok }) => ok).sort()).toEqual([false, true]);
+  expect(raced.filter(({ ok }) => ok)).toHaveLength(1);
   expect(raced.filter(({ ok }) => !ok)).toMatchObject([refused("workspace_taken")]);
   const [owner, other] = raced[0]?.ok === true ? [self, bob] : [bob, self];
   const invitation = systemIds();
@@ -156,6 +156,6 @@ test("a workspace is opened once, joined by invitation, and never without an own
   expect(await change(other, "owner", owner)).toMatchObject(done);
   // Two owners let each other go at once: one is left.
   const gone = await Promise.all([change(other, "member", owner), change(owner, "member", other)]);
-  expect(gone.map(({ ok }) => ok).sort()).toEqual([false, true]);
+  expect(gone.filter(({ ok }) => ok)).toHaveLength(1);
   expect(worker.problems).toEqual([]);
 });
