@@ -44,7 +44,7 @@ export const operations: readonly Operation[] = [
     run: (call) => readUsage(call),
   }),
   operation({
-    id: "listModels",
+    id: "listUsableModels",
     method: "GET",
     path: "/api/v1/models",
     summary: "The models that a message may ask for.",

@@ -83,6 +83,15 @@ export const ChatStarted = Type.Object({
 });
 
 /** The body of every refusal under `/v1/`. */
+export const OpenAiErrorBody = Type.Object({
+  error: Type.Object({
+    message: Type.String(),
+    type: Type.String(),
+    param: Type.Union([Type.String(), Type.Null()]),
+    code: Type.String(),
+  }),
+});
+/** `OpenAiErrorBody`, as it is built. */
 export interface OpenAiError {
   readonly error: {
     readonly message: string;

@@ -3,6 +3,7 @@
  * made of the value that also serves the request.
  */
 import { type ErrorCode, errors } from "../../schemas/errors.ts";
+import { OpenAiErrorBody } from "../../schemas/openai.ts";
 import type { ObjectSchema, Schema } from "../../schemas/validate.ts";
 import { Uuid } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -89,6 +90,15 @@ function parametersOf(operation: Operation): Json[] {
 const propertiesOf = (query: ObjectSchema | undefined): Readonly<Record<string, Schema>> =>
   query?.properties ?? {};
 
+const contentOf = (schema: Schema, media = "application/json"): Record<string, Json> => ({
+  [media]: { schema: described(schema) },
+});
+const problem: Json = {
+  "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } },
+};
+/** The form that its clients know, with the same codes (gateway/openai/errors.ts). */
+const openai_refusal: Json = { "application/json": { schema: described(OpenAiErrorBody) } };
+
 function responsesOf(operation: Operation): JsonObject {
   const { answers, media, method, limit } = operation;
   const responses: Record<string, Json> = {};
@@ -101,16 +111,25 @@ function responsesOf(operation: Operation): JsonObject {
   for (const [status, schema] of Object.entries(answers)) {
     const description = schema === "stream" ? "A stream of events." : "It is done.";
     const tagged = method === "GET" && limit === "read" && schema !== "stream";
+    const stream = { [media ?? "text/event-stream"]: { schema: text } };
     responses[status] = {
       description,
       headers: { ...common, ...(tagged ? { ETag: { $ref: "#/components/headers/etag" } } : {}) },
       ...(schema === null
         ? {}
-        : schema === "stream"
-          ? { content: { "text/event-stream": { schema: text } } }
-          : { content: { [media ?? "application/json"]: { schema: described(schema) } } }),
+        : { content: schema === "stream" ? stream : contentOf(schema, media) }),
     };
     if (tagged) responses["304"] = { description: "It is still what `If-None-Match` names." };
+  }
+  if (operation.streams === true) {
+    const known = answers[200];
+    const whole =
+      known === undefined || known === null || known === "stream" ? {} : contentOf(known);
+    responses["200"] = {
+      description: "It is done; with `Accept: text/event-stream` a stream of events.",
+      headers: common,
+      content: { ...whole, "text/event-stream": { schema: text } },
+    };
   }
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of problemsOf(operation)) {
@@ -121,7 +140,7 @@ function responsesOf(operation: Operation): JsonObject {
     // An answer of the operation's own, as 503 of `/ready`, stays.
     responses[status] ??= {
       description: codes.map((code) => `\`${code}\`: ${errors[code].message}`).join(" "),
-      content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+      content: operation.tag === "openai" ? openai_refusal : problem,
     };
   }
   return responses;
