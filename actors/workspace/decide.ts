@@ -22,10 +22,8 @@ export function decide(
   { by, at }: Pick<Asking, "by" | "at">,
 ): Answer {
   if (!mayAct(by)) return refused("not_found");
-  if (command.name === "anchor" || command.name === "record-export") {
-    if (by.type !== "system") return refused("not_found");
-    if (command.name === "anchor") return anchor(state, command.data);
-    return decided(event("log.exported", command.data));
+  if (isSystems(command)) {
+    return by.type === "system" ? decideForSystem(state, command) : refused("not_found");
   }
   if (command.name === "open") return openBy(state, by, command.data);
   if (command.name === "join") return joinBy(state, by, command.data, at);
@@ -54,6 +52,27 @@ export function decide(
     case "test-webhook":
     case "replay-webhook":
       return ofWebhook(state, caller, command);
+  }
+}
+
+type ForSystem = Extract<
+  WorkspaceCommand,
+  { name: "anchor" | "record-export" | "disable-webhook" }
+>;
+const isSystems = (command: WorkspaceCommand): command is ForSystem =>
+  command.name === "anchor" ||
+  command.name === "record-export" ||
+  command.name === "disable-webhook";
+
+/** What only the system asks. */
+function decideForSystem(state: WorkspaceState, command: ForSystem): Answer {
+  switch (command.name) {
+    case "anchor":
+      return anchor(state, command.data);
+    case "record-export":
+      return decided(event("log.exported", command.data));
+    case "disable-webhook":
+      return disableWebhook(state, command.data);
   }
 }
 
