@@ -38,6 +38,8 @@ export interface RoomParts {
 }
 
 const encoder = new TextEncoder();
+/** Members of one room that read the log at once. */
+const readers_max = 2;
 /** Waits before what is missing is looked for again; the last one repeats. */
 const retry_ms = [5, 20, 100, 500, 2_000] as const;
 /** A turn that runs, or a commit that was acknowledged, and nothing came for so long: the log is read. */
@@ -65,6 +67,9 @@ export class Room {
   /** The highest revision that a worker has acknowledged to this gateway. */
   #expected = 0;
   #movements = 0;
+  /** Members that read the log, and those that wait for it. */
+  #reading = 0;
+  #readers: (() => void)[] = [];
   #doubting: (() => void) | null = null;
 
   constructor(ref: ActorRef, parts: RoomParts) {
@@ -113,9 +118,24 @@ export class Room {
     this.#doubt();
   }
 
+  /** Calls after `ms`. */
+  later(ms: number, call: () => void): void {
+    this.#parts.clock.after(ms, call);
+  }
+
   /** Commits behind `base`, from the log. */
-  read(base: Head): AsyncIterable<Commit> {
-    return this.#parts.log.read(this.ref, base);
+  async *read(base: Head): AsyncGenerator<Commit> {
+    // A crowd that comes back reads one after the other: all at once, none would get its batch in time.
+    while (this.#reading >= readers_max) {
+      await new Promise<void>((resolve) => this.#readers.push(resolve));
+    }
+    this.#reading++;
+    try {
+      yield* this.#parts.log.read(this.ref, base);
+    } finally {
+      this.#reading--;
+      this.#readers.shift()?.();
+    }
   }
 
   close(): void {

@@ -23,6 +23,9 @@ export interface Outlet {
   lagging(change: 1 | -1): void;
 }
 
+/** Waits before a read of the log that failed is tried again; then the subscription fails. */
+const again_ms = [100, 500, 2_000, 5_000] as const;
+
 export class Subscription implements Member {
   readonly room: Room;
   readonly #outlet: Outlet;
@@ -32,6 +35,8 @@ export class Subscription implements Member {
   #position: Position | null = null;
   #state: "waiting" | "catching" | "joined" | "lagging" | "ended" = "waiting";
   #arrived: ((revision: number) => void) | null = null;
+  /** Reads of the log in a row that failed without a step ahead. */
+  #failures = 0;
 
   /** `failed` is called once it cannot go on; with `AppError("unshared")` when its reader may not. */
   constructor(room: Room, outlet: Outlet, failed: (error: unknown) => void, right: Right) {
@@ -92,8 +97,17 @@ export class Subscription implements Member {
   }
 
   #run(): void {
+    const before = this.#position;
     this.#catchUp().catch((error: unknown) => {
-      if (this.#state !== "ended") this.#failed(error);
+      if (this.#state === "ended") return;
+      // Many that read anew at once make the log late: its position is kept, so it asks again.
+      if (this.#position !== before) this.#failures = 0;
+      const away = error instanceof AppError && error.code === "unavailable";
+      const wait = away ? again_ms[this.#failures++] : undefined;
+      if (wait === undefined) return this.#failed(error);
+      this.room.later(wait, () => {
+        if (this.#catching()) this.#run();
+      });
     });
   }
 
