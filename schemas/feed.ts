@@ -43,7 +43,7 @@ const row =
   ): PublicEvent => ({
     ...{ type, v: 1, says, payload },
     // The row stands under its own type, so only such an event comes; the union cannot say so.
-    of: ({ data }, ref) => of(data as EventData<T>, ref) as Readonly<Record<string, unknown>>,
+    of: ({ data }, ref) => of(data as EventData<T>, ref),
   });
 
 /** What is told of a webhook: where it goes and its secret are nobody's business. */

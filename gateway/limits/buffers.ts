@@ -53,12 +53,15 @@ export class Buffers {
   }
 
   open(): Share {
-    const all = this;
+    const more = (bytes: number): void => void (this.#bytes += bytes);
+    const lags = (change: number): void => void (this.#lagging += change);
+    const room = (): number => this.watermark;
+    const isFull = (): boolean => this.#bytes > this.#most;
     let mine = 0;
     let answers = 0;
     let lagging = 0;
     const is = (bytes: number): void => {
-      all.#bytes += bytes - mine;
+      more(bytes - mine);
       mine = bytes;
       // What was answered has been read.
       if (bytes === 0) answers = 0;
@@ -66,21 +69,22 @@ export class Buffers {
     return {
       is,
       get writable() {
-        return mine === 0 || mine < all.watermark;
+        return mine === 0 || mine < room();
       },
       answered(bytes) {
         if (mine === 0) answers = 0;
         else answers += bytes;
-        const full = all.#bytes > all.#most;
-        return answers <= (full ? limits.answers_unread_bytes_tight : limits.answers_unread_bytes);
+        return (
+          answers <= (isFull() ? limits.answers_unread_bytes_tight : limits.answers_unread_bytes)
+        );
       },
       lagging(change) {
         lagging += change;
-        all.#lagging += change;
+        lags(change);
       },
       end() {
         is(0);
-        all.#lagging -= lagging;
+        lags(-lagging);
         lagging = 0;
       },
     };

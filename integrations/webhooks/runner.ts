@@ -173,7 +173,11 @@ function keep(
         const reader = await openFeedReader(streams, { name, filters, from, ack_ms: parts.ack_ms });
         const memory = await openMemory(records, tenant, id, clock);
         failures = 0;
-        await deliver(parts, webhook, reader, memory, ending.signal).finally(() => memory.close());
+        try {
+          await deliver(parts, webhook, reader, memory, ending.signal);
+        } finally {
+          await memory.close();
+        }
       } catch (error) {
         if (ending.signal.aborted) break;
         const ref = workspaceRef(tenant);

@@ -1,4 +1,4 @@
-/** Server-Sent Events as any program reads them: `fetch`, bytes, and the words of the HTML standard. */
+/** Server-Sent Events in the way every program reads them: `fetch`, bytes, and the words of the HTML standard. */
 import { pulse } from "../support/pulse.ts";
 
 export interface SseMessage {

@@ -58,7 +58,8 @@ export function publisherOn(
 ): Promise<Publisher> {
   return startPublisher({
     ...{ streams, vault, log, holder, clock },
-    report: ({ what, error }) => problems.push(`${what} ${String(error ?? "")}`),
+    report: ({ what, error }) =>
+      problems.push(error instanceof Error ? `${what} ${error.message}` : what),
   });
 }
 
