@@ -1,7 +1,7 @@
 /** A conversation and what changed in it as a person reads them. Nothing of it reaches a terminal raw. */
-import type { Message, StoredConversation } from "../schemas/http.ts";
+import type { Message } from "../schemas/http.ts";
 import type { ActorRef } from "../schemas/ids.ts";
-import type { Difference, State } from "./difference.ts";
+import type { Difference, State, WholeConversation } from "./difference.ts";
 import { printable } from "./terminal.ts";
 
 const shown = (value: unknown): string =>
@@ -25,7 +25,7 @@ export function stateLines(tenant: string, state: State): string[] {
   ];
 }
 
-function fieldLines(conversation: StoredConversation): string[] {
+function fieldLines(conversation: WholeConversation): string[] {
   const { id: _, revision: __, ...fields } = conversation;
   return Object.entries(fields).map(([field, value]) => `  ${field.padEnd(9)}  ${shown(value)}`);
 }

@@ -128,13 +128,14 @@ async function states(log: Log, ref: ActorRef, moments: readonly Moment[]): Prom
   }
   const fold = replay();
   let before: Commit | null = null;
-  const now = (): State =>
-    before === null
-      ? nothing
-      : {
-          ...{ revision: lastRevision(before), at: before.at },
-          ...{ conversation: fold.conversation(), messages: fold.messages() },
-        };
+  const now = (): State => {
+    if (before === null) return nothing;
+    const conversation = fold.conversation();
+    return {
+      ...{ revision: lastRevision(before), at: before.at, messages: fold.messages() },
+      conversation: conversation === null ? null : { ...conversation, shares: fold.shares() },
+    };
+  };
   const found = new Map<Moment, State>();
   for (const moment of moments) if (moment.revision === 0) found.set(moment, nothing);
   for await (const commit of unlessDeleted(log.read(ref, empty_head), last)) {

@@ -1,5 +1,8 @@
 /** What changed between two states of a conversation: of itself, and message by message. Pure. */
-import type { Message, StoredConversation } from "../schemas/http.ts";
+import type { Conversation, Message } from "../schemas/http.ts";
+
+/** A conversation as an operator sees it, with all whom it is shared with. */
+export type WholeConversation = Omit<Conversation, "access">;
 
 /** A conversation behind one of its commits; null before its first. */
 export interface State {
@@ -7,7 +10,7 @@ export interface State {
   readonly revision: number;
   /** When that came; null before the first. */
   readonly at: string | null;
-  readonly conversation: StoredConversation | null;
+  readonly conversation: WholeConversation | null;
   readonly messages: readonly Message[];
 }
 
