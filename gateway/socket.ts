@@ -1,30 +1,22 @@
 /**
- * One WebSocket of `GET /ws/chat`: its frames in, its subscriptions, its token's life. Every bad
- * frame gets one coded error and the socket stays, up to the limit; nothing a client sends reaches
- * another tenant (I10), and everything it holds is bounded (I11).
+ * One WebSocket of `GET /ws/chat`: what its frames mean, and its subscriptions. Nothing a client
+ * sends reaches another tenant (I10), and everything it holds is bounded (I11). Frames are read and
+ * let in by frame-intake.ts; the life of the credential is auth/held-credential.ts, the watching of
+ * the user's list is list-watch.ts.
  */
 import { AppError, type ErrorBody, type ErrorCode, errorBody, errors } from "../schemas/errors.ts";
-import {
-  type After,
-  type ClientFrame,
-  clientFrameChecks,
-  type ConversationChange,
-  isClientFrameType,
-  readyLimits,
-  type ServerFrame,
-} from "../schemas/frames.ts";
-import { isUuid } from "../schemas/ids.ts";
+import { type After, type ClientFrame, readyLimits, type ServerFrame } from "../schemas/frames.ts";
 import { limits } from "../schemas/limits.ts";
-import { parseJson } from "../schemas/validate.ts";
+import { HeldCredential } from "./auth/held-credential.ts";
 import { type Identity, must } from "./auth/identity.ts";
 import type { Outcome } from "./commands.ts";
 import type { Position } from "./cursor.ts";
-import { frame_classes } from "./limits/classes.ts";
-import { type Admission, type Caller, limitedBody } from "./limits/gate.ts";
+import { FrameIntake } from "./frame-intake.ts";
+import type { Caller } from "./limits/gate.ts";
+import { ListWatch } from "./list-watch.ts";
 import type { RoomLease } from "./rooms.ts";
 import { command, conversationRef, type Service } from "./service.ts";
 import { type Outlet, Subscription } from "./subscription.ts";
-import type { Watcher } from "./watch.ts";
 
 /** What a session needs of the real socket. */
 export interface Wire extends Outlet {
@@ -56,55 +48,54 @@ const bodyOf = (error: unknown): ErrorBody =>
 export class Session {
   readonly #service: Service;
   readonly #wire: Wire;
-  #identity: Identity;
+  readonly #credential: HeldCredential;
+  readonly #intake: FrameIntake;
+  readonly #list: ListWatch;
   readonly #held = new Map<string, Held>();
-  #watcher: Watcher | null = null;
-  #malformed: number[] = [];
-  #timers: (() => void)[] = [];
-  #release = (): void => undefined;
   /** Commands that are not in flight yet; a `subscribe` behind one waits for it. */
   readonly #launches = new Map<string, Promise<void>>();
   #inFlight = 0;
-  /** The last of the frames that wait until Redis has said whether they may pass, in their order. */
-  #line: Promise<void> | null = null;
-  #lined = 0;
-  #frames = 0;
-  #framesSince = 0;
-  readonly #caller: Caller;
-  /** Changes that wait until the socket is read. */
-  readonly #changes = new Map<string, ConversationChange>();
   #closed = false;
 
   constructor(service: Service, wire: Wire, identity: Identity, caller: Caller) {
     this.#service = service;
     this.#wire = wire;
-    this.#identity = identity;
-    this.#caller = caller;
+    this.#credential = new HeldCredential(service, identity, {
+      warn: () => this.#warn(),
+      end: (code) => this.fail(code),
+    });
+    this.#intake = new FrameIntake(service, caller, {
+      frame: (frame) => this.#frame(frame),
+      refuse: (id, error) => this.#answer(id, error),
+      fail: (code) => this.fail(code),
+    });
+    this.#list = new ListWatch(service.watches, {
+      writable: () => wire.writable(),
+      send: (frame) => this.#send(frame),
+    });
+  }
+
+  get #identity(): Identity {
+    return this.#credential.identity;
   }
 
   open(): void {
     const { user, tenant } = this.#identity;
     this.#wire.send({ type: "ready", user, tenant, limits: readyLimits });
-    this.#watchToken();
-    this.#holdCredential();
+    this.#credential.open();
   }
 
   drained(): void {
-    for (const [id, conversation] of this.#changes) {
-      if (!this.#wire.writable()) return;
-      this.#changes.delete(id);
-      this.#send({ type: "changed", conversation });
-    }
+    if (!this.#list.drained()) return;
     for (const { subscription } of this.#held.values()) subscription.drained();
   }
 
   closed(): void {
     this.#closed = true;
-    this.#release();
-    for (const cancel of this.#timers.splice(0)) cancel();
+    this.#intake.close();
+    this.#credential.close();
     for (const conversation of [...this.#held.keys()]) this.#drop(conversation);
-    if (this.#watcher !== null) this.#service.watches.leave(this.#watcher);
-    this.#watcher = null;
+    this.#list.close();
   }
 
   /** Tells the client why, then closes with the code's close code. */
@@ -116,66 +107,7 @@ export class Session {
 
   /** A text frame, at most `frame_bytes_max` long. */
   text(text: string): void {
-    if (this.#closed || this.#floods()) return;
-    const value = parseJson(text);
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      return this.#refuse(null, value === undefined ? "bad_json" : "bad_request");
-    }
-    // A plain object by the line above.
-    const fields = value as Readonly<Record<string, unknown>>;
-    const id = isUuid(fields["id"]) ? fields["id"] : null;
-    const type = fields["type"];
-    if (!isClientFrameType(type)) return this.#refuse(id, "unknown_type");
-    const parsed = clientFrameChecks[type].parse(value);
-    if (!parsed.ok) {
-      const long =
-        typeof fields["text"] === "string" && fields["text"].length > limits.text_chars_max;
-      return this.#refuse(
-        id,
-        long ? "text_too_long" : "bad_request",
-        long ? undefined : parsed.problem,
-      );
-    }
-    this.#admit(parsed.value);
-  }
-
-  /** Lets a frame pass or refuses it; whatever waits, the order of frames stays. */
-  #admit(frame: ClientFrame): void {
-    const cls = frame_classes[frame.type];
-    const admission = cls === null ? null : this.#service.gate.admit(cls, this.#caller);
-    if (!(admission instanceof Promise) && this.#line === null) {
-      return this.#admitted(frame, admission);
-    }
-    if (this.#lined >= limits.commands_per_socket_max) {
-      return this.#answer("id" in frame ? frame.id : null, errorBody("overloaded"));
-    }
-    this.#lined++;
-    const line = Promise.all([admission, this.#line]).then(([judged]) => {
-      this.#lined--;
-      if (this.#line === line) this.#line = null;
-      if (!this.#closed) this.#admitted(frame, judged);
-    });
-    this.#line = line;
-  }
-
-  #admitted(frame: ClientFrame, admission: Admission | null): void {
-    if (admission === null || admission.admitted) return this.#frame(frame);
-    this.#answer("id" in frame ? frame.id : null, limitedBody(admission));
-  }
-
-  /** Closes a socket that sends far more than anybody may: refusing each costs as much as doing it. */
-  #floods(): boolean {
-    const { clock, rates } = this.#service.ports;
-    const now = clock.now();
-    if (now - this.#framesSince >= limits.frames_window_ms) {
-      this.#framesSince = now;
-      this.#frames = 0;
-    }
-    this.#frames++;
-    const allowed = rates.wsCommands === 0 ? Number.POSITIVE_INFINITY : rates.wsCommands;
-    if (this.#frames <= Math.max(limits.frames_per_socket_max, allowed)) return false;
-    this.fail("flooding");
-    return true;
+    this.#intake.text(text);
   }
 
   #frame(frame: ClientFrame): void {
@@ -315,90 +247,20 @@ export class Session {
     held.lease.release();
   }
 
-  /** Of a socket that does not read only the last change of each conversation is kept. */
-  #changed(conversation: ConversationChange): void {
-    if (this.#changes.size === 0 && this.#wire.writable()) {
-      return this.#send({ type: "changed", conversation });
-    }
-    this.#changes.delete(conversation.id);
-    this.#changes.set(conversation.id, conversation);
-    if (this.#changes.size <= limits.changes_unread_max) return;
-    for (const oldest of this.#changes.keys()) {
-      this.#changes.delete(oldest);
-      break;
-    }
-  }
-
   async #watch(id: string): Promise<void> {
     must(this.#identity, "conversations.read");
-    if (this.#watcher === null) {
-      const watcher: Watcher = {
-        identity: this.#identity,
-        changed: (conversation) => {
-          if (this.#watcher === watcher) this.#changed(conversation);
-        },
-        removed: (conversation) => {
-          if (this.#watcher === watcher) this.#send({ type: "removed", conversation });
-        },
-      };
-      this.#watcher = watcher;
-      await this.#service.watches.watch(watcher);
-    }
+    await this.#list.open(this.#identity);
     this.#send({ type: "watched", id });
   }
 
   async #renew(token: string): Promise<void> {
-    const { clock } = this.#service.ports;
-    const identity = await this.#service.authenticate(token);
-    if (this.#closed) return;
-    if (identity.tenant !== this.#identity.tenant || identity.user !== this.#identity.user) {
-      const detail = "The token is of another user; open another socket.";
-      return this.#answer(null, errorBody("unauthenticated", detail));
-    }
-    this.#identity = identity;
-    this.#watchToken();
-    this.#holdCredential();
-    const expiresIn = Math.floor((identity.expires_ms - clock.now()) / 1000);
+    const expiresIn = await this.#credential.renew(token);
     this.#send({ type: "authenticated", expiresIn });
   }
 
-  /** Closes when the session, the key or the membership behind the credential ends. */
-  #holdCredential(): void {
-    this.#release();
-    const { revocations } = this.#service;
-    this.#release = revocations.hold(this.#identity, (code) => this.fail(code));
-  }
-
-  /** Warns before the token expires, then closes. */
-  #watchToken(): void {
-    for (const cancel of this.#timers.splice(0)) cancel();
-    const { clock } = this.#service.ports;
-    // Longer waits than a timer can hold are taken in steps.
-    const until = (at_ms: number, call: () => void): void => {
-      const wait = Math.max(0, at_ms - clock.now());
-      const step = Math.min(wait, 2 ** 30);
-      const next = (): void => (step < wait ? until(at_ms, call) : call());
-      this.#timers.push(clock.after(step, next));
-    };
-    const { expires_ms } = this.#identity;
-    until(expires_ms - limits.token_warning_ms, () =>
-      this.#send({
-        type: "error",
-        ...errorBody(
-          "token_expired",
-          "The access token expires soon; renew it with an auth frame.",
-        ),
-      }),
-    );
-    until(expires_ms, () => this.fail("token_expired"));
-  }
-
-  #refuse(id: string | null, code: ErrorCode, detail?: string): void {
-    const now = this.#service.ports.clock.now();
-    this.#malformed = this.#malformed.filter((at) => now - at < limits.malformed_frames_window_ms);
-    this.#malformed.push(now);
-    this.#answer(id, errorBody(code, detail));
-    if (this.#malformed.length >= limits.malformed_frames_max) this.fail("too_many_malformed");
+  #warn(): void {
+    const detail = "The access token expires soon; renew it with an auth frame.";
+    this.#send({ type: "error", ...errorBody("token_expired", detail) });
   }
 
   #answer(id: string | null, error: ErrorBody): void {
