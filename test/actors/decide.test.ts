@@ -1,51 +1,26 @@
-/** Every command in every situation of a conversation, and then what each decision says exactly. */
+/** Every command in every situation of a conversation; what is refused, and what a message does to a running turn. */
 import { describe, expect, test } from "vitest";
-import type { CommandData, ConversationCommand } from "../../schemas/commands.ts";
 import { limits } from "../../schemas/limits.ts";
 import { no_frames } from "../../schemas/tokens.ts";
 import {
-  call,
+  cancelled,
+  type CommandName,
+  data,
+  failed,
   overlapping,
   progress,
   queued,
-  restarted,
   type Situation,
   situations,
   usage,
   when,
 } from "./decisions.ts";
 
-type CommandName = ConversationCommand["name"];
-const { idle, running, waiting, archived } = situations;
-const t1 = { turn: "t1", attempt: 1 };
-const published = { text: "all", seq: 1, frames: { lengths: [3], times: [0] } };
-const data: { [N in CommandName]: CommandData<N> } = {
-  create: {},
-  send: { text: "next" },
-  converse: { messages: [{ role: "user", text: "next" }] },
-  edit: { message: "u", text: "other" },
-  regenerate: { message: "t0-m" },
-  cancel: {},
-  update: { title: "t" },
-  delete: {},
-  share: { user: "ben", role: "viewer" },
-  unshare: { user: "ben" },
-  rate: { message: "t0-m", rating: "up" },
-  checkpoint: { ...t1, first: 1, ...published },
-  retry: { ...t1, call, code: "model_unavailable", detail: "" },
-  complete: { ...t1, ...published, finish: "stop", call, title: null },
-  fail: { ...t1, ...published, code: "model_stream_cut", detail: "", call },
-  expire: t1,
-  takeover: { ...t1, reason: "owner_gone" },
-  idle: {},
-};
-
+const { idle, running, waiting } = situations;
 const gone = "refused conversation_deleted";
 const absent = "refused not_found";
 const archive = "refused conversation_archived";
-const cancelled = "model.attempted turn.cancelled";
 const taken = "model.attempted turn.restarted";
-const failed = "model.attempted turn.failed";
 /** Reports speak of a running turn; where none runs they are stale and change nothing. */
 const stale = { absent: "", idle: "", archived: "", deleted: "" };
 const speaking = {
@@ -224,181 +199,5 @@ describe("a message while a turn runs", () => {
     expect(when(rejecting, "send", data.send).said).toBe("refused turn_running");
     expect(when(rejecting, "send", { text: "a", overlap: "queue" }).said).toBe(speaking.running);
     expect(when(idle, "send", { text: "a", overlap: "reject" }).said).toBe(speaking.idle);
-  });
-});
-
-describe("endings", () => {
-  test("cancel names a turn: the running one, one that waits, or one that is over", () => {
-    expect(when(waiting, "cancel", { turn: "t1" }).said).toBe(table.cancel.waiting);
-    const { events } = when(waiting, "cancel", { turn: "t3" });
-    expect(events).toHaveLength(1);
-    expect(events[0]?.data).toMatchObject({ turn: "t3", attempt: 0, reason: "asked", seq: 0 });
-    expect(when(waiting, "cancel", { turn: "t0" }).said).toBe("");
-  });
-
-  test("I12: a turn that ends before its call was made bills none", () => {
-    const { events, said } = when(running, "cancel", {}, { progress: { ...progress, call: null } });
-    expect(said).toBe("turn.cancelled");
-    expect(events[0]?.data).toMatchObject({ usage: { tokensIn: 0, costUsd: "0.000000" } });
-    expect(when(running, "fail", { ...data.fail, call: null }).said).toBe("turn.failed");
-  });
-
-  test("archive ends what runs and what waits, once; it is undone once", () => {
-    const { said, events } = when(waiting, "update", { archived: true, title: "t" });
-    expect(said).toBe(
-      `conversation.titled ${cancelled} turn.cancelled turn.cancelled conversation.archived`,
-    );
-    expect(events[2]?.data).toMatchObject({ reason: "archived" });
-    expect(when(archived, "update", { archived: true }).said).toBe("");
-    expect(when(idle, "update", { archived: false }).said).toBe("");
-    expect(when(archived, "update", { archived: false, head: "u" }).said).toBe(
-      "conversation.restored head.moved",
-    );
-  });
-
-  test("what is already so is not said again", () => {
-    expect(when(idle, "update", { overlap: "queue", model: null, head: "t0-m" }).said).toBe("");
-  });
-
-  test("the next that waits begins in the commit that ends the one before", () => {
-    for (const name of ["complete", "fail"] as const) {
-      const { events } = when(waiting, name, data[name]);
-      expect(events.at(-1)?.data).toMatchObject({ turn: "t2", message: "t2-m", owner: "here" });
-    }
-  });
-
-  test("an answer brings a title when there is none", () => {
-    const complete = { ...data.complete, title: "About it" };
-    const { events } = when(running, "complete", complete);
-    expect(events[2]?.data).toEqual({ title: "About it", source: "self" });
-    const titled = [...running, ...when(running, "update", { title: "t" }).events];
-    expect(when(titled, "complete", complete).said).toBe(table.complete.running);
-  });
-});
-
-describe("what comes with time", () => {
-  test("I7: I12: a turn without a first word by its deadline fails, and the call is on the bill", () => {
-    const silent = { ...progress, text: "", seq: 0, frames: { lengths: [], times: [] } };
-    const { said, events } = when(waiting, "expire", t1, { progress: silent });
-    expect(said).toBe(`${failed} turn.started`);
-    expect(events[0]?.data).toMatchObject({ outcome: "failed", code: "model_timeout", usage });
-    expect(events[1]?.data).toMatchObject({ code: "model_timeout", text: "", attempt: 1 });
-    const uncalled = { ...silent, call: null };
-    expect(when(running, "expire", t1, { progress: uncalled }).said).toBe("turn.failed");
-  });
-
-  test("a conversation moves to the archive when nothing has happened for long, and not before", () => {
-    const began_ms = Date.parse("2026-01-01T00:00:00.000Z");
-    const after = (ms: number) => ({ at: new Date(began_ms + ms).toISOString() });
-    const almost = after(limits.conversation_idle_ms - 1);
-    expect(when(idle, "idle", {}, almost).said).toBe("");
-    const long = after(limits.conversation_idle_ms);
-    expect(when(idle, "idle", {}, long).said).toBe("conversation.archived");
-    for (const situation of [running, waiting, archived]) {
-      expect(when(situation, "idle", {}, long).said).toBe("");
-    }
-  });
-
-  test("I10: a tenant that runs as many turns as it may begins no further one, and waits where it waits", () => {
-    expect(when(idle, "send", data.send, { busy: true }).said).toBe("refused tenant_busy");
-    expect(when(running, "send", data.send, { busy: true }).said).toBe("message.added turn.queued");
-    expect(when(idle, "update", data.update, { busy: true }).said).toBe("conversation.titled");
-  });
-});
-
-describe("reports and takeovers", () => {
-  const reports = ["checkpoint", "retry", "complete", "fail", "takeover"] as const;
-  test("I5: what speaks of another turn or attempt changes nothing", () => {
-    const second = [...running, restarted("t1", 2)];
-    for (const name of reports) {
-      expect(when(second, name, data[name]).said).toBe("");
-      expect(when(second, name, { ...data[name], attempt: 3 }).said).toBe("");
-      expect(when(waiting, name, { ...data[name], turn: "t2" }).said).toBe("");
-      expect(when(second, name, { ...data[name], attempt: 2 }).said).not.toBe("");
-    }
-  });
-
-  test("I7: a takeover is the next attempt, here; what was lost is on the bill", () => {
-    const { events } = when(running, "takeover", data.takeover);
-    expect(events[0]?.data).toMatchObject({ outcome: "lost", attempt: 1, usage });
-    expect(events[1]?.data).toMatchObject({ turn: "t1", attempt: 2, owner: "here" });
-  });
-
-  test("I5: whoever ends a turn that it does not run voids the attempt that may still be written", () => {
-    const elsewhere = { progress: { ...progress, elsewhere: true as const } };
-    const cut = when(running, "cancel", {}, elsewhere);
-    expect(cut.said).toBe("model.attempted turn.restarted turn.cancelled");
-    expect(cut.events[0]?.data).toMatchObject({ attempt: 1 });
-    expect(cut.events[1]?.data).toMatchObject({ attempt: 2, owner: "here", reason: "voided" });
-    const { text, seq, frames } = progress;
-    expect(cut.events[2]?.data).toMatchObject({ attempt: 2, text, seq, frames });
-    const last = limits.turn_attempts_max;
-    const history = [...running];
-    for (let attempt = 2; attempt <= last; attempt++) history.push(restarted("t1", attempt));
-    const lost = when(history, "takeover", { ...data.takeover, attempt: last }, elsewhere);
-    expect(lost.said).toBe("model.attempted turn.restarted turn.failed");
-    expect(lost.events[2]?.data).toMatchObject({ attempt: last + 1, text });
-  });
-
-  test("I7: past the last attempt the turn fails with what was seen, and the next begins", () => {
-    const last = limits.turn_attempts_max;
-    const history = [...waiting];
-    for (let attempt = 2; attempt <= last; attempt++) history.push(restarted("t1", attempt));
-    const { events, said } = when(history, "takeover", { ...data.takeover, attempt: last });
-    expect(said).toBe("model.attempted turn.failed turn.started");
-    const { text, seq, frames } = progress;
-    const code = "turn_attempts_exhausted";
-    expect(events[1]?.data).toMatchObject({ attempt: last, text, seq, frames, code });
-  });
-});
-
-describe("a program's request", () => {
-  const messages = [
-    { role: "system", text: "be brief" },
-    { role: "user", text: "hi" },
-    { role: "assistant", text: "hello" },
-    { role: "user", text: "and now?" },
-  ] as const;
-  const asked = when([], "converse", { messages: [...messages], sampling: { temperature: 0.5 } });
-
-  test("begins with all that its client says was said, each message behind the one before", () => {
-    expect(asked.said).toBe(
-      `conversation.started ${"message.added ".repeat(messages.length)}turn.started`,
-    );
-    const [began, ...rest] = asked.events;
-    expect(began?.data).toMatchObject({ origin: "api", request: { temperature: 0.5 } });
-    const added = rest.flatMap(({ type, data }) => (type === "message.added" ? [data] : []));
-    expect(added.map(({ role, text }) => ({ role, text }))).toEqual(messages);
-    expect(added.map(({ parent }) => parent)).toEqual([
-      null,
-      ...added.slice(0, -1).map(({ message }) => message),
-    ]);
-    // The last message is named by the command, as that of a `send` is.
-    expect(added.at(-1)?.message).toBe("new");
-    expect(rest.at(-1)?.data).toMatchObject({ user: "new" });
-  });
-
-  test("is archived in the commit that ends its turn, however that ends", () => {
-    const turn = asked.events.at(-1)?.data;
-    if (turn === undefined || !("turn" in turn)) throw new Error("it has a turn");
-    const of = { turn: turn.turn, attempt: 1 };
-    const done = { ...published, finish: "stop", call, title: "T" } as const;
-    expect(when(asked.events, "complete", { ...of, ...done }).said).toBe(
-      "model.attempted turn.completed conversation.titled conversation.archived",
-    );
-    const ended = "conversation.archived";
-    expect(when(asked.events, "cancel", {}).said).toBe(`${cancelled} ${ended}`);
-    const lost = { ...of, ...published, code: "model_stream_cut", detail: "", call } as const;
-    expect(when(asked.events, "fail", lost).said).toBe(`${failed} ${ended}`);
-  });
-
-  test("is a conversation like any other once it was taken out of the archive", () => {
-    const history = [...asked.events];
-    const turn = history.at(-1)?.data;
-    if (turn === undefined || !("turn" in turn)) throw new Error("it has a turn");
-    history.push(...when(history, "cancel", {}).events);
-    history.push(...when(history, "update", { archived: false }).events);
-    history.push(...when(history, "send", { text: "go on" }, { command: "again" }).events);
-    expect(when(history, "cancel", {}).said).toBe(cancelled);
   });
 });

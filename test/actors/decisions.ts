@@ -133,3 +133,33 @@ export function when<N extends ConversationCommand["name"]>(
 
 export const overlapping = (overlap: Overlap): DomainEvent =>
   event("conversation.configured", { overlap });
+
+export type CommandName = ConversationCommand["name"];
+export const t1 = { turn: "t1", attempt: 1 };
+/** What a report says was published. */
+export const published = { text: "all", seq: 1, frames: { lengths: [3], times: [0] } };
+/** Of each command, one that fits the situations. */
+export const data: { [N in CommandName]: CommandData<N> } = {
+  create: {},
+  send: { text: "next" },
+  converse: { messages: [{ role: "user", text: "next" }] },
+  edit: { message: "u", text: "other" },
+  regenerate: { message: "t0-m" },
+  cancel: {},
+  update: { title: "t" },
+  delete: {},
+  share: { user: "ben", role: "viewer" },
+  unshare: { user: "ben" },
+  rate: { message: "t0-m", rating: "up" },
+  checkpoint: { ...t1, first: 1, ...published },
+  retry: { ...t1, call, code: "model_unavailable", detail: "" },
+  complete: { ...t1, ...published, finish: "stop", call, title: null },
+  fail: { ...t1, ...published, code: "model_stream_cut", detail: "", call },
+  expire: t1,
+  takeover: { ...t1, reason: "owner_gone" },
+  idle: {},
+};
+
+/** What ends the running turn says. */
+export const cancelled = "model.attempted turn.cancelled";
+export const failed = "model.attempted turn.failed";
