@@ -1,9 +1,6 @@
 /** The roles in processes of their own, each as the user that nats.conf has for it. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { jetstream } from "@nats-io/jetstream";
 import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -11,13 +8,21 @@ import { liveOwner } from "../../cli/folder-lock.ts";
 import { newId } from "../../web/client.ts";
 import { startDatabase } from "../faults/system.ts";
 import { type Running, startNats, temporary } from "../support/services.ts";
-import { colloquy, environment, type Served, startServe } from "./serve.ts";
+import { colloquy, type Part, type Served, startPart, startServe } from "./serve.ts";
 import { openStory } from "./story.ts";
 
 const root = join(import.meta.dirname, "../..");
 let folder: string;
 let nats: Running;
 const ends: (() => Promise<unknown>)[] = [];
+
+/** A process of one role. */
+function part(env: Record<string, string>, role: string): Part {
+  const one = startPart(folder, env, role);
+  ends.push(async () => one.process.kill("SIGKILL"));
+  return one;
+}
+
 beforeEach(async () => {
   folder = temporary("roles");
   const conf = readFileSync(join(root, "nats.conf"), "utf8");
@@ -127,21 +132,4 @@ async function feedConsumer(nc: NatsConnection): Promise<void> {
   const request = JSON.stringify({ stream_name: "FEED", config, action: "" });
   const subject = "$JS.API.CONSUMER.CREATE.FEED.acme.feed.acme.>";
   expect((await nc.request(subject, request)).json()).not.toHaveProperty("error");
-}
-
-/** A process of one role. */
-function part(
-  env: Record<string, string>,
-  role: string,
-): { process: ChildProcess; ended: Promise<unknown>; complaints: string[] } {
-  const child = spawn(process.execPath, ["cli/main.ts", "serve", "--roles", role], {
-    ...{ cwd: root, env: environment(folder, env), stdio: ["ignore", "ignore", "pipe"] },
-  });
-  const complaints: string[] = [];
-  if (child.stderr !== null) {
-    createInterface({ input: child.stderr }).on("line", (line) => complaints.push(line));
-  }
-  const ended = once(child, "close");
-  ends.push(async () => child.kill("SIGKILL"));
-  return { process: child, ended, complaints };
 }

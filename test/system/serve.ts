@@ -48,6 +48,27 @@ export async function colloquy(
   return { code, out, err };
 }
 
+/** A process of one role that has no address. */
+export interface Part {
+  readonly process: ChildProcess;
+  readonly ended: Promise<unknown>;
+  readonly complaints: readonly string[];
+}
+
+/** Starts it and does not wait for it. */
+export function startPart(folder: string, env: Record<string, string>, role: string): Part {
+  const child = spawn(process.execPath, ["cli/main.ts", "serve", "--roles", role], {
+    ...{ cwd: root, env: environment(folder, env), stdio: ["ignore", "ignore", "pipe"] },
+  });
+  running.add(child);
+  const complaints: string[] = [];
+  if (child.stderr !== null) {
+    createInterface({ input: child.stderr }).on("line", (line) => complaints.push(line));
+  }
+  const ended = once(child, "close").finally(() => running.delete(child));
+  return { process: child, ended, complaints };
+}
+
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
