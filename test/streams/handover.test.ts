@@ -1,0 +1,120 @@
+/** Who gets the commands when workers come, are killed, stand still or lose the connection (I7). */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { expect, test } from "vitest";
+import { idsOf, startQueueDesk } from "./queue-desk.ts";
+import { newRef, partitions, secret } from "./system.ts";
+
+const desk = startQueueDesk();
+
+/** A worker process; its deliveries by command id, and what it complains of. */
+async function child(): Promise<{
+  process: ChildProcess;
+  seen: Map<string, number>;
+  complaints: string[];
+}> {
+  const { ends, system } = desk();
+  const file = new URL("./worker-child.ts", import.meta.url).pathname;
+  const args = [file, system.server.url, secret.toString("hex")];
+  const running = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const complaints: string[] = [];
+  createInterface({ input: running.stderr }).on("line", (line) => complaints.push(line));
+  const gone = new Promise<void>((resolve) => running.once("exit", () => resolve()));
+  ends.push(async () => {
+    running.kill("SIGKILL");
+    await gone;
+  });
+  const seen = new Map<string, number>();
+  await new Promise<void>((ready) => {
+    createInterface({ input: running.stdout }).on("line", (line) => {
+      const said = JSON.parse(line) as { ready?: string; id?: string; count?: number }; // our own
+      if (said.ready !== undefined) ready();
+      if (said.id !== undefined) seen.set(said.id, said.count ?? 0);
+    });
+  });
+  return { process: running, seen, complaints };
+}
+
+test("I7: when a worker is killed, another gets the new commands, and the held ones after ack_wait", async () => {
+  const { send, waiting, work } = desk();
+  const dying = await child();
+  const refs = Array.from({ length: 24 }, () => newRef());
+  const text = { name: "send", data: { text: "hold me" } };
+  const held = await Promise.all(refs.map((ref) => send(ref, text)));
+  await expect.poll(() => dying.seen.size, { timeout: 9_000 }).toBe(held.length);
+  const worker = await work();
+  // Held ones stay where they are while their owner lives and renews them.
+  const fresh = await Promise.all(refs.map((ref) => send(ref)));
+  const allSeen = (): number => worker.got.length + dying.seen.size;
+  await expect.poll(allSeen, { timeout: 9_000 }).toBe(held.length + fresh.length);
+  for (const id of held) expect(idsOf(worker)).not.toContain(id);
+
+  dying.process.kill("SIGKILL");
+  const later = await Promise.all(refs.map((ref) => send(ref)));
+  await expect
+    .poll(() => [...later, ...held].filter((id) => !idsOf(worker).includes(id)), {
+      timeout: 15_000,
+    })
+    .toEqual([]);
+  expect(worker.got.filter(({ id }) => held.includes(id)).every((d) => d.deliveries > 1)).toBe(
+    true,
+  );
+  await expect.poll(waiting, { timeout: 9_000 }).toBe(0);
+}, 60_000);
+
+test("I7: a process that stood still takes nothing that lay in its buffers, and pulls anew", async () => {
+  const { send, waiting, work } = desk();
+  const stalling = await child();
+  const probe = await send();
+  await expect.poll(() => stalling.seen.has(probe), { timeout: 9_000 }).toBe(true);
+  stalling.process.kill("SIGSTOP");
+  // All of it goes into the buffers of the pinned process first.
+  const sent = await Promise.all(Array.from({ length: 24 }, () => send()));
+  const other = await work();
+  await expect.poll(waiting, { timeout: 20_000 }).toBe(0);
+  expect(sent.filter((id) => !idsOf(other).includes(id))).toEqual([]);
+
+  stalling.process.kill("SIGCONT");
+  const told = (): boolean => stalling.complaints.some((line) => line.includes("stood still"));
+  await expect.poll(told, { timeout: 9_000 }).toBe(true);
+  // It takes part again.
+  const shares = async (): Promise<boolean> => {
+    const id = await send();
+    await expect.poll(waiting, { timeout: 9_000 }).toBe(0);
+    return stalling.seen.has(id);
+  };
+  await expect.poll(shares, { timeout: 20_000, interval: 100 }).toBe(true);
+  expect(sent.filter((id) => stalling.seen.has(id))).toEqual([]);
+}, 60_000);
+
+test("two workers share the partitions, and each command goes to one of them", async () => {
+  const { send, waiting, work } = desk();
+  const one = await work();
+  const two = await work();
+  const balanced = async (): Promise<boolean> => {
+    await Promise.all(Array.from({ length: 32 }, () => send()));
+    const [a, b] = [one.queue.owned(), two.queue.owned()];
+    return (
+      a.length < partitions && b.length < partitions && new Set([...a, ...b]).size === partitions
+    );
+  };
+  await expect.poll(balanced, { timeout: 20_000, interval: 250 }).toBe(true);
+  await expect.poll(waiting, { timeout: 9_000 }).toBe(0);
+  const ids = [...idsOf(one), ...idsOf(two)];
+  expect(ids.length).toBeGreaterThan(0);
+  expect(one.workers.members()).toEqual(two.workers.members());
+  // What is handed over is delivered once; only the socket that was let go may cost a redelivery.
+  const doubled = ids.length - new Set(ids).size;
+  expect(doubled).toBe(0);
+}, 60_000);
+
+test("a worker that lost the connection drops what it held, and is not gone for itself", async () => {
+  const { send, system, work } = desk();
+  const worker = await work(() => undefined);
+  await send();
+  await expect.poll(() => worker.got.length).toBe(1);
+  await system.server.kill9();
+  await expect.poll(() => worker.lost.length, { timeout: 9_000 }).toBeGreaterThan(0);
+  expect(worker.queue.owned()).toEqual([]);
+  expect(worker.workers.gone(worker.workers.id)).toBe(false);
+});
