@@ -47,3 +47,10 @@ export const register = (at: Gateway, email: string, more: object = {}): Promise
 
 export const login = (at: Gateway, email: string, more: object = {}): Promise<Answer> =>
   ask(at, "POST", "/api/v1/auth/login", { body: { email, password, ...more } });
+
+/** Signs in with the password that `register` takes. */
+export const signIn = async (at: Gateway, email: string): Promise<Pair> =>
+  pairOf(await login(at, email));
+
+/** The path of who asks. */
+export const profile = "/api/v1/users/profile";

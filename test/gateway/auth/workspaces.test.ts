@@ -1,0 +1,150 @@
+/** Members and invitations of a workspace, over real HTTP and WebSocket, at two gateways of one system. */
+import { beforeAll, describe, expect, test } from "vitest";
+import { decodeJwt } from "jose";
+import type { Gateway } from "../../../gateway/server.ts";
+import { openForeign } from "../foreign.ts";
+import type { Running } from "../running.ts";
+import { ask, login, pairOf, profile, register, signIn } from "./door.ts";
+import { startInstallation } from "./installation.ts";
+
+let running: Running;
+let here: Gateway;
+let there: Gateway;
+beforeAll(async () => {
+  ({ running, here, there } = await startInstallation());
+  return () => running.stop();
+}, 60_000);
+
+/** A member of the workspace that `owner` has, with this role. */
+async function member(owner: string, email: string, role: string): Promise<string> {
+  const invited = await ask(here, "POST", "/api/v1/workspace/invitations", {
+    ...{ token: owner, body: { role } },
+  });
+  expect(invited.status).toBe(201);
+  const invitation = String(invited.body["token"]);
+  const joined = await register(here, email, { invitation });
+  expect(joined).toMatchObject({ status: 201, body: { role } });
+  return String(joined.body["user"]);
+}
+
+describe("workspaces", () => {
+  test("I10: roles hold at once, on every gateway: changed, removed, the last owner", async () => {
+    await register(here, "own@example.org");
+    const owner = (await signIn(here, "own@example.org")).accessToken;
+    const fay = await member(owner, "fay@example.org", "admin");
+    const pair = await signIn(here, "fay@example.org");
+    const socket = openForeign(there.url, pair.accessToken);
+    await socket.next("ready");
+    const members = "/api/v1/workspace/members";
+    const list = await ask(here, "GET", members, { token: owner });
+    expect(list.body["items"]).toHaveLength(2);
+    const own = String(decodeJwt(owner).sub);
+    const token = pair.accessToken;
+    // An admin makes no owner and touches none.
+    const tries = await Promise.all([
+      ask(here, "PATCH", `${members}/${fay}`, { token, body: { role: "owner" } }),
+      ask(here, "PATCH", `${members}/${own}`, { token, body: { role: "member" } }),
+      ask(here, "DELETE", `${members}/${own}`, { token }),
+    ]);
+    expect(tries.map(({ status }) => status)).toEqual([403, 403, 403]);
+    const last = await ask(here, "DELETE", `${members}/${own}`, { token: owner });
+    expect(last).toMatchObject({ status: 409, body: { code: "last_owner" } });
+
+    const changed = await ask(here, "PATCH", `${members}/${fay}`, {
+      ...{ token: owner, body: { role: "viewer" } },
+    });
+    expect(changed.body).toMatchObject({ user: fay, role: "viewer", email: "fay@example.org" });
+    expect((await socket.closed).code).toBe(4401);
+    for (const at of [here, there]) {
+      const refused = await ask(at, "GET", profile, { token });
+      expect(refused).toMatchObject({ status: 401, body: { code: "token_expired" } });
+    }
+    const refreshed = pairOf(
+      await ask(there, "POST", "/api/v1/auth/refresh", {
+        body: { refreshToken: pair.refreshToken },
+      }),
+    );
+    const viewer = refreshed.accessToken;
+    expect((await ask(there, "GET", profile, { token: viewer })).body["role"]).toBe("viewer");
+    const posted = await ask(there, "POST", "/api/v1/conversations", { token: viewer, body: {} });
+    expect(posted.status).toBe(403);
+
+    const gone = await ask(here, "DELETE", `${members}/${fay}`, { token: owner });
+    expect(gone.status).toBe(204);
+    expect((await ask(here, "GET", profile, { token: viewer })).status).toBe(401);
+    const after = await ask(here, "POST", "/api/v1/auth/refresh", {
+      body: { refreshToken: refreshed.refreshToken },
+    });
+    expect(after.status).toBe(401);
+  });
+
+  test("invitations: once, for whom they are, until they are taken back", async () => {
+    await register(here, "gus@example.org");
+    const token = (await signIn(here, "gus@example.org")).accessToken;
+    const path = "/api/v1/workspace/invitations";
+    const body = { email: "hal@example.org", role: "member" };
+    const made = await ask(here, "POST", path, { token, body });
+    const invitation = String(made.body["token"]);
+    const other = await register(here, "ida@example.org", { invitation });
+    expect(other).toMatchObject({ status: 404, body: { code: "invitation_invalid" } });
+    const joined = await register(here, "hal@example.org", { invitation });
+    expect(joined).toMatchObject({ status: 201, body: { role: "member" } });
+    const second = await ask(here, "POST", path, { token, body: {} });
+    await ask(here, "DELETE", `${path}/${String(second.body["id"])}`, { token });
+    const late = await register(here, "jay@example.org", {
+      invitation: String(second.body["token"]),
+    });
+    expect(late.status).toBe(404);
+    expect((await ask(here, "GET", path, { token })).body["items"]).toEqual([]);
+    // Whoever has an account joins with it, and chooses where to sign in.
+    const third = await ask(here, "POST", path, { token, body: {} });
+    await register(here, "kim@example.org");
+    const tenant = String(joined.body["tenant"]);
+    const both = await login(here, "kim@example.org", {
+      ...{ tenant, invitation: String(third.body["token"]) },
+    });
+    const kim = await ask(here, "GET", profile, { token: pairOf(both).accessToken });
+    expect(kim.body).toMatchObject({ tenant, role: "member" });
+    expect(kim.body["tenants"]).toHaveLength(2);
+    const never = await login(here, "kim@example.org", { tenant: "main" });
+    expect(never.status).toBe(403);
+  });
+
+  test("I10: of another tenant nothing can be named", async () => {
+    await register(here, "lou@example.org");
+    await register(here, "max@example.org");
+    const lou = (await signIn(here, "lou@example.org")).accessToken;
+    const max = (await signIn(here, "max@example.org")).accessToken;
+    const made = await ask(here, "POST", "/api/v1/api-keys", {
+      ...{ token: lou, body: { name: "k", scopes: ["read"] } },
+    });
+    const id = String(made.body["id"]);
+    const user = String(decodeJwt(lou).sub);
+    const invited = await ask(here, "POST", "/api/v1/workspace/invitations", {
+      ...{ token: lou, body: {} },
+    });
+    const tries = await Promise.all([
+      ask(here, "DELETE", `/api/v1/api-keys/${id}`, { token: max }),
+      ask(here, "PATCH", `/api/v1/workspace/members/${user}`, {
+        ...{ token: max, body: { role: "viewer" } },
+      }),
+      ask(here, "DELETE", `/api/v1/workspace/members/${user}`, { token: max }),
+      ask(here, "DELETE", `/api/v1/workspace/invitations/${String(invited.body["id"])}`, {
+        token: max,
+      }),
+      ask(here, "DELETE", `/api/v1/users/sessions/${String(decodeJwt(lou)["sid"])}`, {
+        token: max,
+      }),
+    ]);
+    expect(tries.map(({ status }) => status)).toEqual([404, 404, 404, 404, 404]);
+    expect((await ask(here, "GET", profile, { token: lou })).status).toBe(200);
+    // A key of one tenant with the name of another is no key at all.
+    const key = String(made.body["key"]);
+    const moved = key.replace(/^clq_[^.]+/, `clq_${String(decodeJwt(max)["tenant"])}`);
+    expect((await ask(here, "GET", profile, { token: moved })).status).toBe(401);
+  });
+});
+
+test("nothing was reported as a fault", () => {
+  expect(running.problems).toEqual([]);
+});
