@@ -245,7 +245,7 @@ export const keys = {
   ),
   COLLOQUY_HANDSHAKES_PER_MINUTE: each_minute(
     `${default_rates.handshakes}`,
-    "WebSockets that one IP address may open at one gateway; of one user a third of it.",
+    "WebSockets that one user, and one IP address, may open at one gateway.",
   ),
   COLLOQUY_CONNECTIONS_PER_USER: at_once(
     `${default_rates.connectionsPerUser}`,

@@ -3,9 +3,14 @@
  * checkpoint by compare-and-set and writes the rows. Nothing is skipped and nothing is applied
  * twice, whoever else runs and wherever the connection breaks (I8): after any error the lane is
  * opened anew from what the database says.
+ *
+ * A lane that is opened lazily moves no checkpoint for a batch that changes no row: the rows are those of
+ * its end already, so the lane has reached it, and the database is told later (`settle`). Read models
+ * that seldom change would cost a transaction a batch each, for which everybody waits on PGlite.
  */
 import type { Commit } from "../schemas/commit.ts";
 import { type ActorRef, refKey } from "../schemas/ids.ts";
+import { limits } from "../schemas/limits.ts";
 import {
   type Checkpoint,
   type Generation,
@@ -16,7 +21,7 @@ import {
   readParked,
 } from "./generations.ts";
 import { type Database, sqlState } from "./postgres.ts";
-import { applyBatch, type Poison } from "./projector.ts";
+import { applyBatch, concerns, type Poison } from "./projector.ts";
 
 /** A commit that the running code cannot decode: it parks its actor. */
 export interface Undecodable extends Poison {
@@ -55,23 +60,32 @@ export function checkContiguous(batch: readonly Logged[], position: number): voi
 
 export interface Lane {
   readonly generation: Generation;
+  /** What it has reached; the database may name a place before it, with the same rows. */
   checkpoint(): Checkpoint;
   /** Whether the generation was the live one at its last batch, or when it was opened. */
   live(): boolean;
   /** Applies what lies behind the checkpoint; returns what it had to park. Throws `Hole`, `LostRace`. */
   apply(batch: readonly Logged[]): Promise<Poison[]>;
+  /** Tells the database what was reached. Throws `LostRace`. */
+  settle(): Promise<void>;
 }
 
 /** Errors of the data itself: a value out of range, a broken constraint, a row too large. */
 const of_data = /^(22|23|54)/;
 
-/** `live`: whether the catalogue calls the generation the live one. */
+/**
+ * `live`: whether the catalogue calls the generation the live one. `lazily`: a batch that changes no row
+ * moves no checkpoint; whoever opens it so calls `settle` now and then.
+ */
 export async function openLane(
   database: Database,
   generation: Generation,
   live = true,
+  lazily = false,
 ): Promise<Lane> {
-  let checkpoint = await readCheckpoint(database, generation);
+  /** What the database says. */
+  let stored = await readCheckpoint(database, generation);
+  let reached = stored;
   const parked = await readParked(database, generation);
   const { projector, schema } = generation;
 
@@ -82,7 +96,7 @@ export async function openLane(
   ): Promise<Poison[]> => {
     const { poisons, state } = await database.transaction(async (sql) => {
       // First of all, so that a second runner waits here and then finds that it came too late.
-      const moved = await moveCheckpoint(sql, generation, checkpoint, to);
+      const moved = await moveCheckpoint(sql, generation, stored, to);
       if (moved === null) throw new LostRace(projector.name);
       const bad = new Map<string, Poison>(known.map((poison) => [refKey(poison.ref), poison]));
       const good: Commit[] = [];
@@ -100,7 +114,7 @@ export async function openLane(
       return { poisons: [...bad.values()], state: moved };
     });
     for (const { ref } of poisons) parked.add(refKey(ref));
-    checkpoint = { ...to, epoch: checkpoint.epoch };
+    stored = reached = { ...to, epoch: stored.epoch };
     live = state === "live";
     return poisons;
   };
@@ -125,14 +139,34 @@ export async function openLane(
     }
   };
 
+  const changesNothing = (batch: readonly Logged[]): boolean =>
+    batch.every((logged) => !("undecodable" in logged) && !concerns(projector, logged));
+
+  /** One after the other: `settle` comes from a clock. */
+  let before: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(call: () => Promise<T>): Promise<T> => {
+    const mine = before.then(call, call);
+    before = mine.catch(() => undefined);
+    return mine;
+  };
+
   return {
     generation,
-    checkpoint: () => checkpoint,
+    checkpoint: () => reached,
     live: () => live,
-    async apply(batch) {
-      const behind = batch.filter(({ sequence }) => sequence > checkpoint.position);
-      checkContiguous(behind, checkpoint.position);
-      return apply(behind);
-    },
+    apply: (batch) =>
+      inTurn(async () => {
+        const behind = batch.filter(({ sequence }) => sequence > reached.position);
+        checkContiguous(behind, reached.position);
+        const last = behind.at(-1);
+        const far = (last?.sequence ?? 0) - stored.position > limits.checkpoint_behind_max;
+        if (!lazily || last === undefined || far || !changesNothing(behind)) return apply(behind);
+        reached = { position: last.sequence, hash: last.hash, epoch: stored.epoch };
+        return [];
+      }),
+    settle: () =>
+      inTurn(async () => {
+        if (reached !== stored) await transact([], reached, []);
+      }),
   };
 }

@@ -8,7 +8,7 @@
  */
 import type { Commit } from "../schemas/commit.ts";
 import { type ActorRef, type Kind, refKey } from "../schemas/ids.ts";
-import type { DomainEvent } from "../schemas/events.ts";
+import type { DomainEvent, EventType } from "../schemas/events.ts";
 import type { Sql } from "./postgres.ts";
 import { actorColumn, loadRows, writeRows } from "./rows.ts";
 
@@ -64,6 +64,8 @@ export interface Projector {
   readonly version: number;
   /** Whose commits it reads. With several, every table has a column `kind` in its key. */
   readonly kinds: readonly Kind[];
+  /** The events that its folds look at; all of its kinds' when absent. What it leaves out costs it nothing. */
+  readonly reads?: ReadonlySet<EventType>;
   readonly sheets: readonly Sheet[];
 }
 
@@ -86,6 +88,12 @@ export interface SheetChange {
   readonly cleared: Map<string, ActorRef>;
 }
 
+/** Whether a commit may change one of the projector's rows. */
+export function concerns({ kinds, reads }: Projector, { ref, events }: Commit): boolean {
+  if (!kinds.includes(ref.kind)) return false;
+  return reads === undefined || events.some(({ type }) => reads.has(type));
+}
+
 export const rowKey = (ref: ActorRef, part: string | null): string =>
   `${refKey(ref)} ${part ?? ""}`;
 
@@ -100,9 +108,7 @@ export async function applyBatch(
   sql: Sql,
   skip: (ref: ActorRef) => boolean,
 ): Promise<Poison[]> {
-  const wanted = commits.filter(
-    (commit) => projector.kinds.includes(commit.ref.kind) && !skip(commit.ref),
-  );
+  const wanted = commits.filter((commit) => concerns(projector, commit) && !skip(commit.ref));
   const changes: SheetChange[] = [];
   for (const sheet of projector.sheets)
     changes.push(await load(projector, sheet, schema, wanted, sql));

@@ -108,7 +108,7 @@ export function startRunner(ports: RunnerPorts): Runner {
       if (projector === undefined || (state !== "live" && state !== "kept")) continue;
       if (!leases.held(leaseOf(projector))) continue;
       const one = generationOf(projector, generation);
-      const lane = await openLane(database, one, state === "live");
+      const lane = await openLane(database, one, state === "live", true);
       await compare(source, name, lane.checkpoint());
       lanes.push(lane);
     }
@@ -145,6 +145,7 @@ export function startRunner(ports: RunnerPorts): Runner {
     );
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
+    for (const lane of lanes) await lane.settle();
   };
 
   /** Feeds lanes from one reader until the signal, or until `enough` says so. */
@@ -222,6 +223,10 @@ export function startRunner(ports: RunnerPorts): Runner {
         const recorded = await readGenerations(database);
         for (const { name, state, position } of recorded) {
           if (state === "live") positions.set(name, position);
+        }
+        for (const lane of lanes) {
+          await lane.settle();
+          tell(lane);
         }
         tips.push({ at: clock.now(), sequence });
         const oldest = clock.now() - limits.projection_lag_ready_ms;

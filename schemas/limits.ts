@@ -274,6 +274,8 @@ export const limits = {
   /** Back-off of a runner whose database or log is away: doubled up to the maximum. */
   runner_backoff_ms: 100,
   runner_backoff_ms_max: 5_000,
+  /** Sequences that a read model has reached without a change before its checkpoint is moved. */
+  checkpoint_behind_max: 2_000,
   /** Sequences between read models that one reader feeds; one that is farther behind has its own. */
   lanes_apart_max: 5_000,
   /** A rebuild writes when this many rows, or characters of text, wait; twice that is in memory. */

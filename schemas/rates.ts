@@ -30,7 +30,7 @@ export interface Rates {
   readonly reads: number;
   /** Of one tenant, both ways together, in 60 s. */
   readonly tenantCommands: number;
-  /** From one IP address, in 60 s. */
+  /** Of one user, and from one IP address, in 60 s. */
   readonly handshakes: number;
   /** Sign-ins, registrations and refreshes from one IP address, in 60 s. */
   readonly signIns: number;
@@ -92,8 +92,8 @@ export function rateTable(rates: Rates): RateTable {
     cancel: of(2 * Math.max(rates.commands, rates.wsCommands), 0),
     // A page that comes back follows all that it followed.
     subscribe: of(10 * rates.wsCommands, 0),
-    // All the sockets that a user may have, twice.
-    connect: { ...none, user: rate(rates.handshakes / 3), ip: rate(rates.handshakes) },
+    // Of a user as of an address: one program may hold hundreds of conversations over a bad network.
+    connect: { ...none, user: rate(rates.handshakes), ip: rate(rates.handshakes) },
     read: of(rates.reads, 0),
     // A burst for whoever has forgotten which password it was, then one in 20 s.
     "sign-in": {

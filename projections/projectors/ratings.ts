@@ -55,5 +55,6 @@ export const ratings: Projector = {
   name: "ratings",
   version: 1,
   kinds: ["conversation"],
+  reads: new Set(["message.rated", "conversation.deleted"]),
   sheets: [sheet],
 };

@@ -47,5 +47,6 @@ export const shares: Projector = {
   name: "shares",
   version: 1,
   kinds: ["conversation"],
+  reads: new Set(["conversation.shared", "conversation.unshared", "conversation.deleted"]),
   sheets: [sheet],
 };

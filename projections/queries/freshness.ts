@@ -24,6 +24,8 @@ const poll_ms = 200;
 
 export function watchFreshness(sql: Sql, follow: FollowPositions): Freshness {
   const known = new Map<string, number>();
+  /** What the last select said: announced positions may be ahead of it, with the same rows. */
+  let selected: Readonly<Record<string, number>> = {};
   const waiters = new Set<() => void>();
   let timer: NodeJS.Timeout | undefined;
   let selecting = false;
@@ -33,7 +35,7 @@ export function watchFreshness(sql: Sql, follow: FollowPositions): Freshness {
     for (const waiter of waiters) waiter();
   };
   const following = follow((projector, sequence) => {
-    // A position never steps back here: a rebuilt database shows its own in the select below.
+    // A position never steps back here: a database begun anew shows its own in the select below.
     if (sequence > (known.get(projector) ?? 0)) known.set(projector, sequence);
     wake();
   });
@@ -43,7 +45,11 @@ export function watchFreshness(sql: Sql, follow: FollowPositions): Freshness {
     const found = Object.fromEntries(
       rows.map((row) => [String(row["name"]), Number(row["position"])]),
     );
-    for (const [name, position] of Object.entries(found)) known.set(name, position);
+    for (const [name, position] of Object.entries(found)) {
+      const back = position < (selected[name] ?? 0);
+      if (back || position > (known.get(name) ?? 0)) known.set(name, position);
+    }
+    selected = found;
     return found;
   };
 

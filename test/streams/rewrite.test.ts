@@ -69,7 +69,7 @@ test("a rewritten stream holds the same messages in their places, and not a byte
   const letter = await js.publish(`dead.commands.acme.conversation.${ref.id}`, "a letter");
   await jsm.streams.deleteMessage("DEAD", letter.seq, false);
   const names = (await storedStreams(streams)).filter((name) => name !== "EVENTS");
-  expect(names).toHaveLength(7);
+  expect(names).toHaveLength(9);
   const look = () =>
     Promise.all(
       names.map(async (name) => [name, await jsm.streams.info(name), await stored(name)]),
