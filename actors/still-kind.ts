@@ -49,6 +49,8 @@ export interface Still<M extends AnyStateMachine, C extends NamedCommand> {
 export interface Folded {
   readonly command: string;
   readonly at: string;
+  /** Who asked for it. */
+  readonly by: By;
 }
 
 /** What erasing a deleted actor needs; a kind that is never deleted has none. */
@@ -115,9 +117,9 @@ function createInstance<M extends AnyStateMachine, C extends NamedCommand>(
     return after === before ? null : after;
   };
   return {
-    fold({ events, sequence, command, at }: Commit) {
+    fold({ events, sequence, command, at, by }: Commit) {
       for (const event of events) {
-        const after = next(snapshot, event, { command, at });
+        const after = next(snapshot, event, { command, at, by });
         if (after === null) throw new ForbiddenEvent(ref, event.type, sequence);
         snapshot = after;
       }
@@ -142,7 +144,7 @@ function createInstance<M extends AnyStateMachine, C extends NamedCommand>(
       const answer = still.decide(snapshot, command, asking);
       let after = snapshot;
       for (const event of answer.is === "events" ? answer.events : []) {
-        const allowed = next(after, event, { command: asking.id, at: asking.at });
+        const allowed = next(after, event, { command: asking.id, at: asking.at, by: asking.by });
         // What is decided and the machine refuses is a bug of ours, and never reaches the log.
         assert(allowed !== null, `${event.type} may not follow here`);
         after = allowed;

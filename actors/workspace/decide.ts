@@ -5,11 +5,9 @@
  */
 import type { CommandData, WorkspaceCommand } from "../../schemas/commands.ts";
 import { event } from "../../schemas/events.ts";
-import { type By, isAccountId } from "../../schemas/ids.ts";
-import { type Role } from "../../schemas/permissions.ts";
+import type { By } from "../../schemas/ids.ts";
 import type { Answer, Asking } from "../kind.ts";
-import { get } from "../table.ts";
-import { already_so, type Caller, decided, refused } from "./decision.ts";
+import { already_so, type Caller, decided, refused, roleOf } from "./decision.ts";
 import { createKey, revokeKey } from "./keys.ts";
 import { changeMember, configure, joinBy, openBy, removeMember } from "./members.ts";
 import { invite, revokeInvitation } from "./invitations.ts";
@@ -77,16 +75,6 @@ function decideForSystem(state: WorkspaceState, command: ForSystem): Answer {
 }
 
 export const mayAct = (by: By): boolean => by.type !== "integration";
-
-/**
- * The role that a caller has here; null for none. Whoever has an account may do what they may do as a
- * member, and nothing once they are none. Users without one come with a token of the operator's or of
- * another issuer: what its role allows was checked where it was read.
- */
-function roleOf({ members }: WorkspaceState, { type, id }: By): Role | null {
-  if (type === "system") return "owner";
-  return get(members, id) ?? (isAccountId(id) ? null : "owner");
-}
 
 function anchor(
   { root: last, sequence: end }: WorkspaceState,

@@ -6,8 +6,8 @@ import { limits } from "../../schemas/limits.ts";
 import { allows, mayGrant } from "../../schemas/permissions.ts";
 import type { Answer } from "../kind.ts";
 import { get } from "../table.ts";
-import { already_so, type Caller, decided, isOver, refused } from "./decision.ts";
-import { keepsOwner, keysOf, type WorkspaceState } from "./state.ts";
+import { already_so, type Caller, decided, isOver, refused, roleOf } from "./decision.ts";
+import { type Invitation, keepsOwner, keysOf, type WorkspaceState } from "./state.ts";
 
 /** The first who asks owns it; nobody else ever does by asking, also when the owner has left. */
 export function openBy(state: WorkspaceState, by: By, { name }: CommandData<"open">): Answer {
@@ -22,19 +22,21 @@ export function openBy(state: WorkspaceState, by: By, { name }: CommandData<"ope
 }
 
 export function joinBy(
-  { members, invitations, opened, owners }: WorkspaceState,
+  state: WorkspaceState,
   by: By,
   { invitation, token }: CommandData<"join">,
   at: string,
 ): Answer {
   if (by.type !== "user") return refused("forbidden");
   const user = by.id;
+  const { members, invitations, opened, owners } = state;
   if (get(members, user) !== undefined) return refused("already_member");
   const found = get(invitations, invitation);
   const good =
     found?.token === token &&
     !isOver(found.expires, at) &&
     (found.user === null || found.user === user) &&
+    isMeant(state, found) &&
     // Everybody has left: who comes back first must be able to let others in.
     (!opened || owners > 0 || found.role === "owner");
   if (!good) return refused("invitation_invalid");
@@ -43,6 +45,15 @@ export function joinBy(
     event("invitation.accepted", { invitation, user }),
     event("member.added", { user, role: found.role, invitation }),
   );
+}
+
+/**
+ * Whether whoever made an invitation may still make it: who was removed, or may do less now, must not
+ * come back, or let others in, by one that was kept. Where everybody has left there is nobody to ask.
+ */
+function isMeant(state: WorkspaceState, { by, role }: Invitation): boolean {
+  const maker = roleOf(state, by);
+  return state.members.size === 0 || (maker !== null && mayGrant(maker, null, role));
 }
 
 export function configure(

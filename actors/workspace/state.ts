@@ -5,7 +5,7 @@
  */
 import { zero_hash } from "../../schemas/commit.ts";
 import type { EventData, WorkspaceEventType } from "../../schemas/events.ts";
-import type { ActorRef } from "../../schemas/ids.ts";
+import type { ActorRef, By } from "../../schemas/ids.ts";
 import type { Role } from "../../schemas/permissions.ts";
 import type { Folded } from "../still-kind.ts";
 import { empty_table, entriesOf, get, put, type Table, without } from "../table.ts";
@@ -16,6 +16,8 @@ export interface Invitation {
   readonly role: Role;
   readonly user: string | null;
   readonly expires: string;
+  /** Who made it. */
+  readonly by: By;
 }
 
 /** An API key that was not revoked. */
@@ -66,7 +68,7 @@ export function evolve(state: WorkspaceState, event: WorkspaceEvent): WorkspaceS
       return withMember(state, event.data.user, null);
     case "invitation.created": {
       const { invitation, token, role, user, expires } = event.data;
-      const created = { token, role, user, expires };
+      const created = { token, role, user, expires, by: event.by };
       return { ...state, invitations: put(state.invitations, invitation, created) };
     }
     case "invitation.revoked":

@@ -72,7 +72,7 @@ const table: [string, DomainEvent, readonly Situation[]][] = [
 
 // The pair of type and data is that of the event.
 const input = ({ type, data }: DomainEvent, at = now) =>
-  ({ type, data, command: "c", at }) as AccountEvent;
+  ({ type, data, command: "c", at, by: self }) as AccountEvent;
 const nothing = () => createActor(accountMachine, { input: { ref } }).getSnapshot();
 type Snapshot = ReturnType<typeof nothing>;
 const after = (snapshot: Snapshot, events: readonly DomainEvent[], at = now): Snapshot => {

@@ -113,8 +113,8 @@ const table: [string, DomainEvent, readonly Situation[]][] = [
 ];
 
 // The pair of type and data is that of the event.
-const input = ({ type, data }: DomainEvent) =>
-  ({ type, data, command: "c", at: "" }) as WorkspaceEvent;
+const input = ({ type, data }: DomainEvent, by = system) =>
+  ({ type, data, command: "c", at: "", by }) as WorkspaceEvent;
 const reached = (events: readonly DomainEvent[]) => {
   let snapshot = createActor(workspaceMachine, { input: { ref } }).getSnapshot();
   for (const one of events) {
@@ -212,6 +212,26 @@ describe("decisions", () => {
   });
 });
 
+test("I10: an invitation is worth what whoever made it may still do", () => {
+  const [owner, admin, guest] = [0, 1, 2].map(accountLike);
+  const of = (id = ""): By => ({ type: "user", id });
+  const join = (maker: By, ...since: DomainEvent[]) => {
+    const before = [opened, added(owner ?? "", "owner"), added(admin ?? "", "admin")];
+    let snapshot = reached(before);
+    for (const one of [invited("i1"), ...since]) {
+      [snapshot] = transition(workspaceMachine, snapshot, input(one, maker));
+    }
+    const data = { invitation: "i1", token: root(3) };
+    const answer = decide(snapshot.context, { name: "join", data }, { by: of(guest), at: "" });
+    return answer.is === "refused" ? answer.code : answer.events.at(-1)?.type;
+  };
+  expect(join(of(admin))).toBe("member.added");
+  expect(join(of(admin), removed(admin ?? ""))).toBe("invitation_invalid");
+  expect(join(of(admin), changed(admin ?? "", "member"))).toBe("invitation_invalid");
+  // Whoever has no account was judged by his token.
+  expect(join(of("ops"), removed(admin ?? ""))).toBe("member.added");
+});
+
 describe("the instance", () => {
   const commit = (at: number, ...events: DomainEvent[]): Commit => ({
     ...{ ref, events, revision: at, sequence: at + 100, prev: zero_hash, hash: root(at % 10) },
@@ -291,8 +311,9 @@ test("I3: I11: whatever members ask, what was decided may follow, and an owner s
         for (const one of answer.events) {
           seen.add(one.type);
           // Throws at the first event that may not follow.
-          expect(snapshot.can(input(one)), one.type).toBe(true);
-          [snapshot] = transition(workspaceMachine, snapshot, input(one));
+          const folded = input(one, asking.by);
+          expect(snapshot.can(folded), one.type).toBe(true);
+          [snapshot] = transition(workspaceMachine, snapshot, folded);
           if (one.type === "invitation.created") invitations.push(one.data.invitation);
           if (one.type === "key.created") keys.push(one.data.key);
           const makesOwner =
