@@ -191,7 +191,7 @@ export const keys = {
     "closed",
   )(
     "open",
-    "Who may register: everybody, whoever was invited, or nobody. The first account of an installation always may.",
+    "Who may register: everybody, whoever was invited, or nobody. While the tenant has no member yet, `invited` lets the first account in, too, which then owns it.",
   ),
   COLLOQUY_MASTER_KEY: masterKey(
     null,

@@ -54,7 +54,7 @@ export const operations: readonly Operation[] = [
       const by = userBy(id);
       const data = { home, email, name: body.name, password };
       await ask(service, by, accountRef(id), "register", data, command);
-      if (invitation === null || home === ports.firstTenant) {
+      if (invitation === null) {
         await openHome(service, id, await people.account(id));
       } else {
         await joinBy(service, id, invitation);

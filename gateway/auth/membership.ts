@@ -23,14 +23,16 @@ export interface Membership {
 export const ownTenant = (account: string): string =>
   `u-${account.replaceAll("-", "").slice(0, 16)}`;
 
-/** Where a new account shall belong. Throws `registration_closed`, `invitation_invalid`. */
+/**
+ * Where a new account shall belong; an invitation says it also for the first one, with its role.
+ * Throws `registration_closed`, `invitation_invalid`.
+ */
 export async function homeFor(
   { people, ports: { registration, firstTenant } }: Service,
   account: string,
   invitation: string | null,
 ): Promise<string> {
-  const first = await people.workspace(firstTenant);
-  if (!first.opened && first.members.size === 0) return firstTenant;
+  // Also to the first: where people sign in elsewhere, a stranger must not come to own the tenant.
   if (registration === "closed") throw new AppError("registration_closed");
   if (invitation !== null) {
     const named = parseInvitation(invitation);
@@ -39,6 +41,8 @@ export async function homeFor(
     if (found?.token !== hashOfSecret(invitation)) throw new AppError("invitation_invalid");
     return named.tenant;
   }
+  const first = await people.workspace(firstTenant);
+  if (!first.opened && first.members.size === 0) return firstTenant;
   if (registration === "invited") throw new AppError("registration_closed");
   return ownTenant(account);
 }

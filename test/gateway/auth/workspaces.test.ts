@@ -145,6 +145,38 @@ describe("workspaces", () => {
   });
 });
 
+describe("coming first", () => {
+  const path = "/api/v1/workspace/invitations";
+
+  test("I10: where registration is closed nobody comes to own the tenant", async () => {
+    const firstTenant = "closed-one";
+    const closed = await running.another({ registration: "closed", firstTenant });
+    expect(await register(closed, "eve@example.org")).toMatchObject({
+      ...{ status: 403, body: { code: "registration_closed" } },
+    });
+    const token = await running.token("ops", firstTenant, 3_600, "admin");
+    const made = await ask(closed, "POST", path, { token, body: { role: "viewer" } });
+    const invitation = String(made.body["token"]);
+    expect(await register(closed, "eve@example.org", { invitation })).toMatchObject({
+      ...{ status: 403, body: { code: "registration_closed" } },
+    });
+  });
+
+  test("I10: an invitation gives its role, also to the first account of all", async () => {
+    const firstTenant = "invited-one";
+    const invited = await running.another({ registration: "invited", firstTenant });
+    const token = await running.token("ops", firstTenant, 3_600, "admin");
+    const made = await ask(invited, "POST", path, { token, body: { role: "viewer" } });
+    const invitation = String(made.body["token"]);
+    expect(await register(invited, "eli@example.org", { invitation })).toMatchObject({
+      ...{ status: 201, body: { tenant: firstTenant, role: "viewer" } },
+    });
+    expect(await register(invited, "flo@example.org")).toMatchObject({
+      ...{ status: 403, body: { code: "registration_closed" } },
+    });
+  });
+});
+
 test("nothing was reported as a fault", () => {
   expect(running.problems).toEqual([]);
 });
