@@ -4,7 +4,7 @@
  */
 import { AppError, type ErrorCode, errorBody, errors } from "../schemas/errors.ts";
 import { isUuid } from "../schemas/ids.ts";
-import type { Identity } from "./auth/identity.ts";
+import { type Identity, must } from "./auth/identity.ts";
 import { start_position } from "./cursor.ts";
 import { conversationRef, type Service } from "./service.ts";
 import type { Wire } from "./socket.ts";
@@ -84,6 +84,7 @@ export class ChatStream {
 
   async #follow(): Promise<void> {
     const { id, attempt, seq } = this.#asked;
+    must(this.#who, "conversations.read");
     const ref = conversationRef(this.#who, id);
     const { log } = this.#service.ports;
     const access = await this.#service.owners.access(ref, this.#who);

@@ -1,7 +1,8 @@
 /**
  * The credential that a socket lives on, from the handshake to its end: it warns before the token
  * expires, takes a newer one of the same user, and ends with the session, the key or the membership
- * that stands behind it. It never becomes another user's or another tenant's (I10).
+ * that stands behind it. It never becomes another user's or another tenant's, nor one with other rights:
+ * what is being read was allowed to the one before (I10).
  */
 import { AppError, type ErrorCode } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -17,6 +18,8 @@ interface Holder {
   /** It holds no more: it expired, or was ended. */
   end(code: ErrorCode): void;
 }
+
+const rightsOf = ({ role, scopes }: Identity): string => JSON.stringify([role, scopes?.toSorted()]);
 
 export class HeldCredential {
   readonly #parts: Parts;
@@ -49,13 +52,17 @@ export class HeldCredential {
 
   /**
    * Goes on with this token, and gives the whole seconds that it has. Throws what refuses it, also
-   * `unauthenticated` when it is another user's.
+   * `unauthenticated` when it is another user's, or has another role or other scopes.
    */
   async renew(token: string): Promise<number> {
     const { authenticate, ports } = this.#parts;
     const identity = await authenticate(token);
     if (identity.tenant !== this.#identity.tenant || identity.user !== this.#identity.user) {
       const detail = "The token is of another user; open another socket.";
+      throw new AppError("unauthenticated", detail);
+    }
+    if (rightsOf(identity) !== rightsOf(this.#identity)) {
+      const detail = "The token has another role or other scopes; open another socket.";
       throw new AppError("unauthenticated", detail);
     }
     if (!this.#closed) {

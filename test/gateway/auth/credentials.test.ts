@@ -57,6 +57,37 @@ describe("API keys", () => {
     }
   });
 
+  test("I10: without the scope for it a key follows no turn", async () => {
+    await register(here, "quy@example.org");
+    const token = (await signIn(here, "quy@example.org")).accessToken;
+    const made = await ask(here, "POST", "/api/v1/api-keys", {
+      ...{ token, body: { name: "writer", scopes: ["write"] } },
+    });
+    const begun = await ask(here, "POST", "/api/v1/conversations", { token, body: {} });
+    const url = `${here.url.replace("http", "ws")}/chat/stream/${String(begun.body["id"])}`;
+    const told = async (credential: string): Promise<string> => {
+      const socket = new WebSocket(url, { headers: { authorization: `Bearer ${credential}` } });
+      let last = "";
+      socket.on("message", (data: Uint8Array) => (last = Buffer.from(data).toString()));
+      await new Promise((resolve) => socket.on("close", resolve));
+      return last;
+    };
+    expect(await told(String(made.body["key"]))).toContain('"code":"forbidden"');
+    // It has no turn.
+    expect(await told(token)).toContain('"code":"not_found"');
+  });
+
+  test("I10: a socket is not renewed by a token with another role", async () => {
+    const role = (name: "admin" | "member") => running.token("rik", "acme", 3_600, name);
+    const socket = openForeign(here.url, await role("admin"));
+    await socket.next("ready");
+    socket.send({ type: "auth", token: await role("member") });
+    expect(await socket.next("error")).toMatchObject({ code: "unauthenticated" });
+    socket.send({ type: "auth", token: await role("admin") });
+    await socket.next("authenticated");
+    socket.end();
+  });
+
   test("I11: thousands of handshakes that wait for their credential lose no socket", async () => {
     await register(here, "pat@example.org");
     const token = (await signIn(here, "pat@example.org")).accessToken;
