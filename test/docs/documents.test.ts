@@ -36,6 +36,19 @@ test.each(pages)("every file that %s names in code exists", (page) => {
   expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([]);
 });
 
+test("every test that SECURITY.md names is there", () => {
+  const text = readFileSync(join(root, "docs/SECURITY.md"), "utf8");
+  const named = [...text.matchAll(/`(test\/[\w./-]+)` ("[^"]+"(?:(?: and|,) "[^"]+")*)/g)].flatMap(
+    ([, file = "", names = ""]) =>
+      [...names.matchAll(/"([^"]+)"/g)].map(([, name = ""]) => ({ file, name })),
+  );
+  expect(named.length).toBeGreaterThan(40);
+  const missing = named.filter(
+    ({ file, name }) => !readFileSync(join(root, file), "utf8").includes(`"${name}"`),
+  );
+  expect(missing).toEqual([]);
+});
+
 test("every test that an invariant names says in a test's name that it holds it", () => {
   const rows = readFileSync(join(root, "docs/INVARIANTS.md"), "utf8").split("\n");
   const pairs = rows.flatMap((row) => {
