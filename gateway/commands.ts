@@ -8,7 +8,7 @@ import { type Commit, lastRevision, refusalOf } from "../schemas/commit.ts";
 import { AppError, errorBody, type ErrorBody } from "../schemas/errors.ts";
 import { type ActorRef, type By, type Clock, refKey } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import type { Lanes } from "./lanes.ts";
+import type { Lanes } from "./live/lanes.ts";
 import type { CommandPublisher } from "../streams/queue/commands.ts";
 
 export interface Request {

@@ -20,17 +20,17 @@ import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
 import { offeredBy, socketBearerOf } from "./auth/authenticate.ts";
 import type { Identity } from "./auth/identity.ts";
-import { type CertificateFiles, followCertificate, judgeCertificate } from "./certificate.ts";
-import { mayConnect } from "./cors.ts";
-import { ChatStream, type ChatStreamAsked, readChatStream } from "./chat-stream.ts";
-import { Exchange } from "./exchange.ts";
+import { type CertificateFiles, followCertificate, judgeCertificate } from "./http/certificate.ts";
+import { mayConnect } from "./http/cors.ts";
+import { ChatStream, type ChatStreamAsked, readChatStream } from "./turns/chat-stream.ts";
+import { Exchange } from "./http/exchange.ts";
 import { ipOf } from "./limits/admit.ts";
 import type { Share } from "./limits/buffers.ts";
 import { limitedBody, rateLimitHeaders } from "./limits/gate.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { handle } from "./routes.ts";
+import { handle } from "./http/routes.ts";
 import { callerOf, openService, type Service } from "./service.ts";
-import { Session, type Wire } from "./socket.ts";
+import { Session, type Wire } from "./sockets/socket.ts";
 
 export interface Gateway {
   readonly url: string;
@@ -261,7 +261,7 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
 /**
  * Judges the credential before the socket exists: what is wrong at once is refused with an HTTP
  * problem. One that must be looked up gets its socket first, which says nothing and does nothing
- * until it is known (gateway/socket.ts): upgraded after its handler, inside `cork`, the native server
+ * until it is known (gateway/sockets/socket.ts): upgraded after its handler, inside `cork`, the native server
  * reads the new socket as the old response and now and then closes it (uWebSockets issue 1928);
  * outside `cork` it writes a warning each time, and a client that says `Connection: close` leaves a
  * socket behind that is never closed (docs/decisions/0015-identity-at-the-gateway.md).

@@ -12,18 +12,18 @@ import { openPasswords, type Passwords } from "./auth/passwords.ts";
 import { openPeople, type People } from "./auth/people.ts";
 import { followRevocations, Revocations } from "./auth/revocations.ts";
 import { Commands, type Outcome } from "./commands.ts";
-import { CutStreams } from "./cut-streams.ts";
-import { type Lanes, openLanes } from "./lanes.ts";
+import { CutStreams } from "./turns/cut-streams.ts";
+import { type Lanes, openLanes } from "./live/lanes.ts";
 import { clientAddresses } from "./limits/address.ts";
 import { Buffers } from "./limits/buffers.ts";
 import { Connections } from "./limits/connections.ts";
 import { type Caller, Gate } from "./limits/gate.ts";
-import type { OpenStream } from "./open-stream.ts";
+import type { OpenStream } from "./turns/open-stream.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { Rooms } from "./rooms.ts";
-import { Sequences } from "./sequences.ts";
+import { Rooms } from "./live/rooms.ts";
+import { Sequences } from "./live/sequences.ts";
 import { Turnstile } from "./turnstile.ts";
-import { Watches } from "./watch.ts";
+import { Watches } from "./live/watch.ts";
 
 export interface Service {
   readonly ports: GatewayPorts;

@@ -3,7 +3,7 @@
  * signs in, and a refresh token keeps him signed in on this browser. Each refresh token is good once,
  * and one that comes twice ends the session, so tabs take turns and read what the one before was
  * given. What is stored can be read by this page's own script alone, which is all the script there is
- * (the Content-Security-Policy of gateway/page.ts).
+ * (the Content-Security-Policy of gateway/http/page.ts).
  */
 import type { LocalSignIn } from "../schemas/http.ts";
 import type { TokenPair } from "../schemas/identity.ts";

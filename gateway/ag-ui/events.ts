@@ -6,8 +6,8 @@
  */
 import { ag_ui_version, type AgUiEvent, type AgUiMessageIn } from "../../schemas/ag-ui.ts";
 import { type ErrorBody, errorBody, errors } from "../../schemas/errors.ts";
-import { type Happening, tellTurn, withoutRestarts } from "../happenings.ts";
-import type { TurnEncoder } from "../turn-answer.ts";
+import { type Happening, tellTurn, withoutRestarts } from "../turns/happenings.ts";
+import type { TurnEncoder } from "../turns/turn-answer.ts";
 
 /** The run as its client named it, and what it came with. */
 export interface Run {

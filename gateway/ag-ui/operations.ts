@@ -1,7 +1,7 @@
 /** Runs of AG-UI, as operations of the HTTP API. */
 import { RunAgentInput } from "../../schemas/ag-ui.ts";
 import { limits } from "../../schemas/limits.ts";
-import { type Operation, operation, taken } from "../operation.ts";
+import { type Operation, operation, taken } from "../http/operation.ts";
 import { postRun } from "./run-api.ts";
 
 export const operations: readonly Operation[] = [

@@ -8,9 +8,9 @@
 import { type AgUiMessageIn, forwardedProps, type RunAgentInput } from "../../schemas/ag-ui.ts";
 import { AppError } from "../../schemas/errors.ts";
 import { type ActorRef, isUuid } from "../../schemas/ids.ts";
-import type { Call } from "../call.ts";
-import { derivedId } from "../asking.ts";
-import type { Exchange } from "../exchange.ts";
+import type { Call } from "../http/call.ts";
+import { derivedId } from "../http/asking.ts";
+import type { Exchange } from "../http/exchange.ts";
 import {
   ask,
   askAgain,
@@ -20,9 +20,9 @@ import {
   questionOf,
   type WantedTurn,
   type Wishes,
-} from "../placement.ts";
+} from "../turns/placement.ts";
 import { conversationRef } from "../service.ts";
-import { answerTurns } from "../turn-answer.ts";
+import { answerTurns } from "../turns/turn-answer.ts";
 import { agUiEncoder } from "./events.ts";
 
 /** Streams the run. Throws what refuses it before it begins. */

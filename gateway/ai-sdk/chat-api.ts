@@ -10,10 +10,10 @@ import { isEnding } from "../../schemas/events.ts";
 import type { Accepted, Message, Page } from "../../schemas/http.ts";
 import { type ActorRef, isUuid } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Call, Shown } from "../call.ts";
-import { commandId, derivedId } from "../asking.ts";
-import { act, listMessages } from "../conversations-api.ts";
-import type { Exchange } from "../exchange.ts";
+import type { Call, Shown } from "../http/call.ts";
+import { commandId, derivedId } from "../http/asking.ts";
+import { act, listMessages } from "../api/conversations-api.ts";
+import type { Exchange } from "../http/exchange.ts";
 import {
   ask,
   askAgain,
@@ -23,10 +23,10 @@ import {
   questionOf,
   turnFrom,
   type WantedTurn,
-} from "../placement.ts";
-import type { Room } from "../room.ts";
+} from "../turns/placement.ts";
+import type { Room } from "../live/room.ts";
 import { conversationRef } from "../service.ts";
-import { answerTurns } from "../turn-answer.ts";
+import { answerTurns } from "../turns/turn-answer.ts";
 import { uiEncoder, ui_stream_headers } from "./chunks.ts";
 import { uiMessage } from "./messages.ts";
 

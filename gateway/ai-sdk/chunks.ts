@@ -6,8 +6,8 @@
  */
 import type { UiChunk, UiMetadata } from "../../schemas/ai-sdk.ts";
 import { type ErrorBody, errorBody, errors } from "../../schemas/errors.ts";
-import { type Happening, tellTurn, withoutRestarts } from "../happenings.ts";
-import type { TurnEncoder } from "../turn-answer.ts";
+import { type Happening, tellTurn, withoutRestarts } from "../turns/happenings.ts";
+import type { TurnEncoder } from "../turns/turn-answer.ts";
 
 /** Names the protocol's version, as the SDK's own servers do. */
 export const ui_stream_headers = { "x-vercel-ai-ui-message-stream": "v1" } as const;

@@ -3,7 +3,7 @@ import { ChatRequest, ForeignId, ResumeQuery, UiMessage } from "../../schemas/ai
 import { Accepted, pageOf } from "../../schemas/http.ts";
 import { limits } from "../../schemas/limits.ts";
 import { PageQuery } from "../../schemas/parameters.ts";
-import { type Operation, operation, taken } from "../operation.ts";
+import { type Operation, operation, taken } from "../http/operation.ts";
 import { cancelChat, listChat, postChat, resumeChat } from "./chat-api.ts";
 
 const base = "/api/v1/ai/chat";

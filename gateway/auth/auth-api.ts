@@ -2,7 +2,7 @@
 import { AppError } from "../../schemas/errors.ts";
 import { Jwks, Login, Refresh, Register, Registered, TokenPair } from "../../schemas/identity.ts";
 import { accountRef } from "../../schemas/ids.ts";
-import { type Operation, operation, publicOperation } from "../operation.ts";
+import { type Operation, operation, publicOperation } from "../http/operation.ts";
 import type { Service } from "../service.ts";
 import { admitAccount } from "../limits/admit.ts";
 import { accountIdOf, normalEmail } from "./account-id.ts";

@@ -6,7 +6,7 @@
 import { AppError } from "../../schemas/errors.ts";
 import type { Clock } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Exchange } from "../exchange.ts";
+import type { Exchange } from "../http/exchange.ts";
 import { verifyAccessToken } from "./access-token.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyRing } from "./key-ring.ts";

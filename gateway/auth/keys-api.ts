@@ -2,7 +2,7 @@
 import { AppError } from "../../schemas/errors.ts";
 import { ApiKeyList, CreateKey, NewApiKey } from "../../schemas/identity.ts";
 import { workspaceRef } from "../../schemas/ids.ts";
-import { type Operation, operation } from "../operation.ts";
+import { type Operation, operation } from "../http/operation.ts";
 import { ask, askAndEnd, userBy } from "./ask.ts";
 import { permits } from "./identity.ts";
 import { hashOfSecret, newApiKey } from "./secrets.ts";

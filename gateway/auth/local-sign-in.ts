@@ -8,7 +8,7 @@
 import { AppError } from "../../schemas/errors.ts";
 import type { LocalSignIn } from "../../schemas/http.ts";
 import { issueAccessToken } from "./access-token.ts";
-import type { Exchange } from "../exchange.ts";
+import type { Exchange } from "../http/exchange.ts";
 import type { GatewayPorts } from "../ports.ts";
 
 /** What is looked at of a request. */

@@ -8,8 +8,8 @@ import {
   Settings,
 } from "../../schemas/identity.ts";
 import { accountRef, isAccountId } from "../../schemas/ids.ts";
-import type { Call, Shown } from "../call.ts";
-import { type Operation, operation } from "../operation.ts";
+import type { Call, Shown } from "../http/call.ts";
+import { type Operation, operation } from "../http/operation.ts";
 import type { AccountView } from "./account-view.ts";
 import { ask, askAndEnd, userBy } from "./ask.ts";
 import { closeSession } from "./sessions.ts";

@@ -13,8 +13,8 @@ import {
 import { accountRef, isAccountId, UserId, workspaceRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { PageQuery } from "../../schemas/parameters.ts";
-import { type Call, limitOf, type Shown } from "../call.ts";
-import { type Operation, operation } from "../operation.ts";
+import { type Call, limitOf, type Shown } from "../http/call.ts";
+import { type Operation, operation } from "../http/operation.ts";
 import { accountIdOf, normalEmail } from "./account-id.ts";
 import { ask, askAndEnd, gatewayBy, userBy } from "./ask.ts";
 import { must } from "./identity.ts";

@@ -7,7 +7,7 @@ import { OpenAiErrorBody } from "../../schemas/openai.ts";
 import type { ObjectSchema, Schema } from "../../schemas/validate.ts";
 import { Uuid } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Operation, Tag } from "../operation.ts";
+import type { Operation, Tag } from "../http/operation.ts";
 import { components, described, type Json } from "./references.ts";
 
 type JsonObject = { readonly [name: string]: Json };

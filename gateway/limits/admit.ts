@@ -1,8 +1,8 @@
 /** Counts a request over HTTP before anything is done for it, as its operation says. */
 import { AppError } from "../../schemas/errors.ts";
 import type { Identity } from "../auth/identity.ts";
-import type { Exchange } from "../exchange.ts";
-import type { LimitKind } from "../operation.ts";
+import type { Exchange } from "../http/exchange.ts";
+import type { LimitKind } from "../http/operation.ts";
 import { callerOf, type Service } from "../service.ts";
 import { type Admission, limitedBody, rateLimitHeaders } from "./gate.ts";
 

@@ -5,8 +5,8 @@
 import { type ErrorBody } from "../../schemas/errors.ts";
 import type { EndFrame } from "../../schemas/frames.ts";
 import type { ChatCompletion, Tokens } from "../../schemas/openai.ts";
-import { type Happening, tellTurn, withoutRestarts } from "../happenings.ts";
-import type { TurnEncoder } from "../turn-answer.ts";
+import { type Happening, tellTurn, withoutRestarts } from "../turns/happenings.ts";
+import type { TurnEncoder } from "../turns/turn-answer.ts";
 import { openAiError } from "./errors.ts";
 
 /** What every part of one answer repeats. */

@@ -1,7 +1,7 @@
 /** Refusals in the words of the OpenAI wire format: its clients choose their exception by the status. */
 import { type ErrorCode, errorBody, errors } from "../../schemas/errors.ts";
 import type { OpenAiError } from "../../schemas/openai.ts";
-import type { Refusal } from "../exchange.ts";
+import type { Refusal } from "../http/exchange.ts";
 
 const types: Readonly<Record<number, string>> = {
   401: "authentication_error",

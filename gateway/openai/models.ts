@@ -1,7 +1,7 @@
 /** The models that can be named, in the OpenAI wire format. */
 import { AppError } from "../../schemas/errors.ts";
 import type { OpenAiModel } from "../../schemas/openai.ts";
-import type { Call, Shown } from "../call.ts";
+import type { Call, Shown } from "../http/call.ts";
 
 const shown = ({ id, provider }: { id: string; provider: string }): OpenAiModel => ({
   ...{ id, object: "model", created: 0, owned_by: provider },

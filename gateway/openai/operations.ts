@@ -7,7 +7,7 @@ import {
   OpenAiModel,
   OpenAiModels,
 } from "../../schemas/openai.ts";
-import { type Operation, operation } from "../operation.ts";
+import { type Operation, operation } from "../http/operation.ts";
 import { complete } from "./completions.ts";
 import { listModels, readModel } from "./models.ts";
 

@@ -3,7 +3,7 @@
  * credentials and headers, some requests left in the middle. What it may be answered is checked at once.
  */
 import { request, Agent, type OutgoingHttpHeaders } from "node:http";
-import type { Operation } from "../../gateway/operation.ts";
+import type { Operation } from "../../gateway/http/operation.ts";
 import { errors } from "../../schemas/errors.ts";
 import type { Random } from "../simulation/random.ts";
 import { fitting, type Known, oddText, spoiled, written } from "./shapes.ts";

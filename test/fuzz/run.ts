@@ -4,7 +4,7 @@
  * lives, has complained of nothing, is ready, and holds no more sockets, files or memory than before.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { operations } from "../../gateway/routes.ts";
+import { operations } from "../../gateway/http/routes.ts";
 import { issueAccessToken } from "../../gateway/auth/access-token.ts";
 import { openKeyRing } from "../../gateway/auth/key-ring.ts";
 import { newId } from "../../web/client.ts";

@@ -1,8 +1,8 @@
 /** A crowd that stops reading while an answer is written: bounded memory, and nobody misses a word. */
 import { expect, test } from "vitest";
-import type { PushFrame } from "../../gateway/cursor.ts";
+import type { PushFrame } from "../../gateway/live/cursor.ts";
 import { Buffers } from "../../gateway/limits/buffers.ts";
-import { type Outlet, Subscription } from "../../gateway/subscription.ts";
+import { type Outlet, Subscription } from "../../gateway/live/subscription.ts";
 import { limits } from "../../schemas/limits.ts";
 import { script } from "./conversation-script.ts";
 import { id, start, turns, World } from "./room-world.ts";

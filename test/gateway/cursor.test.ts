@@ -1,7 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { Cursor, type Position, type PushFrame, start_position } from "../../gateway/cursor.ts";
-import { advance } from "../../gateway/push-frames.ts";
+import {
+  Cursor,
+  type Position,
+  type PushFrame,
+  start_position,
+} from "../../gateway/live/cursor.ts";
+import { advance } from "../../gateway/live/push-frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import {
   commitsOf,

@@ -5,8 +5,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { agUiEncoder } from "../../gateway/ag-ui/events.ts";
 import { uiEncoder } from "../../gateway/ai-sdk/chunks.ts";
-import { Cursor, start_position } from "../../gateway/cursor.ts";
-import type { TurnEncoder } from "../../gateway/turn-answer.ts";
+import { Cursor, start_position } from "../../gateway/live/cursor.ts";
+import type { TurnEncoder } from "../../gateway/turns/turn-answer.ts";
 import { script, type TurnScript, uuid } from "./conversation-script.ts";
 
 const conversation = uuid(1);

@@ -1,7 +1,7 @@
 /** Paths to operations: literal parts first, the others decoded, and nothing that is no name. */
 import { describe, expect, test } from "vitest";
-import { matcher } from "../../gateway/matcher.ts";
-import { type Method, type Operation, publicOperation } from "../../gateway/operation.ts";
+import { matcher } from "../../gateway/http/matcher.ts";
+import { type Method, type Operation, publicOperation } from "../../gateway/http/operation.ts";
 
 const at = (method: Method, path: `/${string}`): Operation =>
   publicOperation({

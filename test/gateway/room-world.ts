@@ -1,6 +1,6 @@
 /** A room on lanes and a log that a test plays by hand; waits cost one turn of the loop. */
-import type { Lanes } from "../../gateway/lanes.ts";
-import { Room } from "../../gateway/room.ts";
+import type { Lanes } from "../../gateway/live/lanes.ts";
+import { Room } from "../../gateway/live/room.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import type { Clock } from "../../schemas/ids.ts";
 import type { TokenFrame } from "../../schemas/tokens.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { PushFrame } from "../../gateway/cursor.ts";
-import { type Outlet, Subscription } from "../../gateway/subscription.ts";
+import type { PushFrame } from "../../gateway/live/cursor.ts";
+import { type Outlet, Subscription } from "../../gateway/live/subscription.ts";
 import { event } from "../../schemas/events.ts";
 import type { Clock } from "../../schemas/ids.ts";
 import { script, uuid } from "./conversation-script.ts";

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { connect as tlsConnect } from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws"; // typed by ws-client.d.ts
-import { followCertificate } from "../../gateway/certificate.ts";
+import { followCertificate } from "../../gateway/http/certificate.ts";
 import type { Gateway } from "../../gateway/server.ts";
 import { AppError } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";

@@ -1,6 +1,6 @@
 /** Judges what one reader of a conversation was sent, frame by frame, as a client would (I5, I6). */
 import { strict as assert } from "node:assert";
-import type { PushFrame } from "../../gateway/cursor.ts";
+import type { PushFrame } from "../../gateway/live/cursor.ts";
 
 export class Transcript {
   revision: number;

@@ -1,0 +1,34 @@
+/**
+ * Conditional requests (RFC 9110 §13): a read that is answered with 304 when its reader has it already,
+ * and a change that is refused with 412 when somebody else was faster.
+ */
+import { createHash } from "node:crypto";
+import { AppError } from "../../schemas/errors.ts";
+import type { Exchange } from "./exchange.ts";
+
+/** The strong ETag of a conversation: whatever is shown of it changes only with an event. */
+export const revisionTag = (revision: number): string => `"${revision}"`;
+
+/** The strong ETag of an answer's very bytes. */
+export const bytesTag = (bytes: Uint8Array): string =>
+  `"${createHash("sha256").update(bytes).digest("base64url").slice(0, 22)}"`;
+
+/** Whether `If-None-Match` names it, by the weak comparison. */
+export function isKnown(exchange: Exchange, tag: string): boolean {
+  const known = exchange.header("if-none-match").split(",");
+  return known.some((one) => one.trim() === "*" || one.trim().replace(/^W\//, "") === tag);
+}
+
+/**
+ * The revision that `If-Match` asks for; undefined when any will do. Whether it still stands there is
+ * for its actor to say, who alone cannot be overtaken. Throws `bad_request`, and `precondition_failed`
+ * for an ETag that is no conversation's.
+ */
+export function expectedRevision(exchange: Exchange): number | undefined {
+  const wished = exchange.header("if-match").trim();
+  if (wished === "" || wished === "*") return undefined;
+  if (wished.includes(",")) throw new AppError("bad_request", "If-Match names one ETag");
+  const revision = /^"([1-9]\d{0,15})"$/.exec(wished)?.[1];
+  if (revision === undefined) throw new AppError("precondition_failed");
+  return Number(revision);
+}

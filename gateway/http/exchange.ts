@@ -1,0 +1,230 @@
+/**
+ * One HTTP request and its one answer on uWebSockets.js. The request is copied at once (its native
+ * object dies with the handler), an aborted one is never touched again, and a body is bounded in
+ * size and time (I11).
+ */
+import type { HttpRequest, HttpResponse } from "uWebSockets.js";
+import { AppError, type ErrorCode, errorBody, errors } from "../../schemas/errors.ts";
+import type { Problem } from "../../schemas/http.ts";
+import type { Clock } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import { Outflow } from "./outflow.ts";
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** An object is sent as JSON; null sends no body. */
+  readonly body: object | Uint8Array | null;
+}
+
+/** How a protocol of its own says what went wrong. */
+export interface Refusal {
+  body(code: ErrorCode, detail?: string): object;
+  headers(code: ErrorCode): Readonly<Record<string, string>>;
+}
+
+const phrases: Readonly<Record<number, string>> = {
+  200: "OK",
+  201: "Created",
+  202: "Accepted",
+  204: "No Content",
+  304: "Not Modified",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  406: "Not Acceptable",
+  409: "Conflict",
+  410: "Gone",
+  412: "Precondition Failed",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  422: "Unprocessable Content",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+/** A body that takes longer than this is not waited for. */
+const body_ms_max = 30_000;
+
+/** A refused body up to this declared length is read to its end; of a longer one nothing more. */
+const drained_bytes_max = 16 * 1024 * 1024;
+
+/** Named with every answer, so that a client can tell what it talks to. */
+const api_version = "v1";
+
+const security = {
+  "X-Colloquy-Version": api_version,
+  // What an answer depends on besides its address.
+  Vary: "Accept, Authorization, Origin",
+  "X-Content-Type-Options": "nosniff",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Opener-Policy": "same-origin",
+};
+
+export class Exchange {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: ReadonlyMap<string, string>;
+  /** The peer's address as text. */
+  readonly peer: string;
+  readonly traceId: string;
+  /** Headers that every answer to this request carries. */
+  readonly common: Record<string, string> = { ...security };
+  /** The connection ends behind this answer: whoever asks again is served elsewhere. */
+  last = false;
+  readonly #res: HttpResponse;
+  readonly #clock: Clock;
+  readonly #gone: (() => void)[] = [];
+  #done = false;
+  #aborted = false;
+  #refusal: Refusal | null = null;
+
+  constructor(res: HttpResponse, req: HttpRequest, clock: Clock, newId: () => string) {
+    this.#res = res;
+    this.#clock = clock;
+    this.method = req.getMethod().toUpperCase();
+    this.path = req.getUrl();
+    this.query = new URLSearchParams(req.getQuery());
+    const headers = new Map<string, string>();
+    req.forEach((name, value) => headers.set(name, value));
+    this.headers = headers;
+    this.peer = Buffer.from(res.getRemoteAddressAsText()).toString();
+    const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(this.header("traceparent"));
+    this.traceId = trace?.[1] ?? newId().replaceAll("-", "");
+    this.common["X-Request-Id"] = this.traceId;
+    res.onAborted(() => {
+      this.#done = true;
+      this.#aborted = true;
+      for (const call of this.#gone.splice(0)) call();
+    });
+  }
+
+  /** Calls once when the client goes before it has its whole answer; at once when it has gone. */
+  onGone(call: () => void): void {
+    if (this.#aborted) call();
+    else this.#gone.push(call);
+  }
+
+  /** From here on this request is refused in the words of another protocol. */
+  refuseAs(refusal: Refusal): void {
+    this.#refusal = refusal;
+  }
+
+  header(name: string): string {
+    return this.headers.get(name) ?? "";
+  }
+
+  get done(): boolean {
+    return this.#done;
+  }
+
+  /** The body's bytes; call it before anything is awaited. Throws `too_large`. */
+  body(bytes_max: number = limits.body_bytes_max): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      const cancel = this.#clock.after(body_ms_max, () => {
+        if (!this.#done) this.#res.close();
+      });
+      this.onGone(() => {
+        cancel();
+        reject(new AppError("bad_request", "The request was aborted."));
+      });
+      this.#res.onData((chunk, isLast) => {
+        bytes += chunk.byteLength;
+        if (bytes > bytes_max) {
+          cancel();
+          chunks.length = 0;
+          return reject(new AppError("too_large"));
+        }
+        // The chunk is only lent.
+        chunks.push(Buffer.from(new Uint8Array(chunk.slice(0))));
+        if (!isLast) return;
+        cancel();
+        resolve(Buffer.concat(chunks));
+      });
+    });
+  }
+
+  /** The connection has become a WebSocket; nothing may be answered any more. */
+  upgraded(): void {
+    this.#done = true;
+  }
+
+  answer({ status, headers, body }: Answer): void {
+    if (this.#done) return;
+    this.#done = true;
+    const json = body !== null && !(body instanceof Uint8Array);
+    const bytes = json ? Buffer.from(JSON.stringify(body)) : body;
+    const all = {
+      ...this.common,
+      ...(json ? { "Content-Type": "application/json", "Cache-Control": "no-store" } : {}),
+      ...headers,
+    };
+    this.#res.cork(() => {
+      this.#res.writeStatus(`${status} ${phrases[status] ?? "Unknown"}`);
+      for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
+      const close = this.last || (status === 413 && !this.#drains());
+      if (this.method === "HEAD") this.#res.endWithoutBody(bytes?.byteLength ?? 0, close);
+      else if (bytes === null) {
+        if (status === 204 || status === 304) this.#res.endWithoutBody(undefined, close);
+        else this.#res.end("", close);
+      } else this.#res.end(bytes, close);
+    });
+  }
+
+  /**
+   * Answers with a body that is written as it comes. The head leaves at once, with `beat`: text that
+   * says nothing in the body's format. When the client has gone, the outflow has, too.
+   */
+  stream(headers: Readonly<Record<string, string>>, beat: string, status = 200): Outflow {
+    const outflow = new Outflow(this.#res, this.#clock, beat);
+    this.onGone(() => outflow.abort());
+    if (!this.#done) {
+      this.#done = true;
+      outflow.begin(`${status} ${phrases[status] ?? "Unknown"}`, { ...this.common, ...headers });
+    }
+    return outflow;
+  }
+
+  /**
+   * Whether the rest of a body that is too large is read and dropped. Closed at once, its sender
+   * would meet a reset in the middle of writing and never read why.
+   */
+  #drains(): boolean {
+    return Number(this.header("content-length") || Number.NaN) <= drained_bytes_max;
+  }
+
+  /** RFC 9457, with our code and the trace id. */
+  problem(code: ErrorCode, detail?: string, headers: Readonly<Record<string, string>> = {}): void {
+    const { status, message } = errors[code];
+    if (this.#refusal !== null) {
+      const { body, headers: own } = this.#refusal;
+      return this.answer({
+        status,
+        headers: { ...own(code), ...headers },
+        body: body(code, detail),
+      });
+    }
+    const problem: Problem = {
+      type: `urn:colloquy:error:${code}`,
+      title: message,
+      status,
+      detail: errorBody(code, detail).message,
+      code,
+      traceId: this.traceId,
+    };
+    const authenticate = status === 401 ? { "WWW-Authenticate": "Bearer" } : {};
+    this.answer({
+      status,
+      headers: { "Content-Type": "application/problem+json", ...authenticate, ...headers },
+      body: problem,
+    });
+  }
+}
