@@ -39,10 +39,16 @@ export function readIssuers(value: unknown): readonly Issuer[] {
   const filled = Array.isArray(value) ? value.map(withDefaults) : value;
   const parsed = issuers.parse(filled);
   if (!parsed.ok) throw new TypeError(`is a JSON list of issuers; ${parsed.problem}`);
+  const taken = new Set<string>();
   for (const { issuer, tenant, tenantClaim } of parsed.value) {
     if ((tenant === undefined) === (tenantClaim === undefined)) {
       throw new TypeError(`needs for ${issuer} one of tenant and tenantClaim`);
     }
+    // A `sub` is unique within its issuer only: two of them in one tenant would be one person.
+    if (tenant !== undefined && taken.has(tenant)) {
+      throw new TypeError(`names two issuers for the tenant ${tenant}; each needs its own`);
+    }
+    if (tenant !== undefined) taken.add(tenant);
   }
   return parsed.value;
 }

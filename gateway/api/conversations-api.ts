@@ -29,6 +29,8 @@ import { type Operation, operation } from "../http/operation.ts";
 import { conversationRef } from "../service.ts";
 
 const base = "/api/v1/conversations";
+/** What the requirements call the same list. */
+const history = "/api/v1/chat/history";
 
 /** The answer that a commit begins, or, for a `cancel`, the first one that it ends. */
 function answerOf(commit: Commit, name: "cancel" | "regenerate"): string | null {
@@ -165,6 +167,31 @@ const accepted = (conversation: string, message: string | null, done: Done): Sho
   sequence: done.sequence,
 });
 
+/** The list, at its own address and at an older one. */
+const listing = (id: string, path: `/${string}`): Operation =>
+  operation({
+    ...{ id, path, method: "GET" },
+    summary: "The caller's conversations and those shared with the caller, the last changed first.",
+    tag: "conversations",
+    access: "conversations.read",
+    limit: "read",
+    query: ConversationsQuery,
+    answers: { 200: pageOf(Conversation) },
+    refuses: ["bad_cursor", "stale"],
+    run: (call) => listAll(call),
+  });
+const deleting = (id: string, path: `/${string}`): Operation =>
+  operation({
+    ...{ id, path, method: "DELETE" },
+    summary: "Deletes it and erases what was written in it.",
+    tag: "conversations",
+    access: "conversations.write",
+    limit: "command",
+    answers: { 204: null },
+    refuses: ["precondition_failed"],
+    run: (call, exchange) => deleteOne(call, call.param("id"), expectedRevision(exchange)),
+  });
+
 export const operations: readonly Operation[] = [
   operation({
     id: "createConversation",
@@ -179,19 +206,8 @@ export const operations: readonly Operation[] = [
     refuses: ["model_not_found", "id_taken", "conversation_deleted"],
     run: (call) => createOne(call),
   }),
-  operation({
-    id: "listConversations",
-    method: "GET",
-    path: base,
-    summary: "The caller's conversations and those shared with the caller, the last changed first.",
-    tag: "conversations",
-    access: "conversations.read",
-    limit: "read",
-    query: ConversationsQuery,
-    answers: { 200: pageOf(Conversation) },
-    refuses: ["bad_cursor", "stale"],
-    run: (call) => listAll(call),
-  }),
+  listing("listConversations", base),
+  listing("listChatHistory", history),
   operation({
     id: "readConversation",
     method: "GET",
@@ -223,18 +239,8 @@ export const operations: readonly Operation[] = [
     ],
     run: (call, exchange) => patchOne(call, call.param("id"), expectedRevision(exchange)),
   }),
-  operation({
-    id: "deleteConversation",
-    method: "DELETE",
-    path: `${base}/{id}`,
-    summary: "Deletes it and erases what was written in it.",
-    tag: "conversations",
-    access: "conversations.write",
-    limit: "command",
-    answers: { 204: null },
-    refuses: ["precondition_failed"],
-    run: (call, exchange) => deleteOne(call, call.param("id"), expectedRevision(exchange)),
-  }),
+  deleting("deleteConversation", `${base}/{id}`),
+  deleting("deleteChatHistory", `${history}/{id}`),
   operation({
     id: "listMessages",
     method: "GET",

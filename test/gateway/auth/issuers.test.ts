@@ -163,6 +163,10 @@ test("what is configured wrongly is said in a sentence", () => {
     [[{ ...good, tenant: "accounts" }], "is a JSON list of issuers"],
     [[good], "one of tenant and tenantClaim"],
     [[{ ...good, tenant: "acme", tenantClaim: "org" }], "one of tenant and tenantClaim"],
+    [
+      [good, { ...good, issuer: "https://b.example" }].map((one) => ({ ...one, tenant: "acme" })),
+      "two issuers",
+    ],
   ] as const) {
     expect(() => readIssuers(value)).toThrow(why);
   }
