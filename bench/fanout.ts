@@ -83,13 +83,16 @@ export async function fanout(print: Print, scale: number, sockets: number): Prom
   }
 }
 
-interface RunningTurn {
+/** A turn that runs; what is said in it is said from here. */
+export interface RunningTurn {
   readonly conversation: string;
   readonly turn: string;
+  /** The last event so far: that it began. */
+  readonly revision: number;
 }
 
 /** A turn that runs and says nothing. */
-async function beginTurn(url: string, token: string): Promise<RunningTurn> {
+export async function beginTurn(url: string, token: string): Promise<RunningTurn> {
   const chatter = await openChatter(url, token);
   const conversation = crypto.randomUUID();
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
@@ -100,13 +103,14 @@ async function beginTurn(url: string, token: string): Promise<RunningTurn> {
     body: JSON.stringify({ text: "wait" }),
   });
   const response = await fetch(path, { headers });
-  const { turn } = (await response.json()) as { turn: string }; // our own gateway's
+  // Our own gateway's.
+  const { turn, revision } = (await response.json()) as { turn: string; revision: number };
   chatter.close();
-  return { conversation, turn };
+  return { conversation, turn, revision };
 }
 
 /** Frames on the lane of the running turn, each with the time at which it was made. */
-function openLane(streams: Streams, { conversation, turn }: RunningTurn) {
+export function openLane(streams: Streams, { conversation, turn }: RunningTurn) {
   const subject = tokenSubject({ tenant: "main", kind: "conversation", id: conversation });
   let seq = 0;
   return {
@@ -120,7 +124,7 @@ function openLane(streams: Streams, { conversation, turn }: RunningTurn) {
 }
 
 /** Asks a reader process, one question at a time. */
-function asker(reader: Program): (question: object) => Promise<Told> {
+export function asker(reader: Program): (question: object) => Promise<Told> {
   return (question) =>
     new Promise((resolve) => {
       reader.child.once("message", (told) => resolve(told as Told)); // bench/reader.ts

@@ -8,6 +8,7 @@ import { fairness } from "./fairness.ts";
 import { fanout } from "./fanout.ts";
 import { machine, type Figure } from "./figures.ts";
 import { http } from "./http.ts";
+import { resume } from "./resume.ts";
 import { projectionLag } from "./projection-lag.ts";
 import { rebuildScenario } from "./rebuild.ts";
 import { takeover } from "./takeover.ts";
@@ -24,6 +25,7 @@ const scenarios = {
   fairness: "what a tenant at full load does to the latency of another",
   fanout: "deliveries per second of one conversation to many sockets, latency, memory a socket",
   http: "requests per second and their P95: the edge beside a bare route, a read, a command",
+  resume: "time to the second half of an answer for who comes back, and for 10,000 at once",
   rebuild: "events per second into new read models, on Postgres and on PGlite, and memory",
   "projection-lag": "time from an append until Postgres shows it, at 100, 1,000 and 3,000 events/s",
   verify: "events per second of a log whose chains are proved",
@@ -106,6 +108,9 @@ switch (scenario) {
     break;
   case "turns":
     await turns(print, scale, perSecond);
+    break;
+  case "resume":
+    await resume(print, scale);
     break;
   case "fanout":
     await fanout(print, scale, sockets);

@@ -12,6 +12,10 @@ interface Question {
   readonly token: string;
   /** Subscribed to when it is not null. */
   readonly conversation: string | null;
+  /** Where its readers stopped before. */
+  readonly after?: object;
+  /** All sockets at the same moment, not a hundred at a time. */
+  readonly at_once?: boolean;
   /** Answer when so many frames have come. */
   readonly until?: number;
 }
@@ -43,7 +47,7 @@ function textFrame(text: string): Buffer {
 
 /** Resolves when it is let in and, if it subscribes, when that was answered. */
 function open(question: Question, number: number): Promise<void> {
-  const { host, port, token, conversation } = question;
+  const { host, port, token, conversation, after } = question;
   return new Promise((resolve, reject) => {
     const socket: Socket = createConnection({ host, port: Number(port) });
     socket.setNoDelay(true);
@@ -73,7 +77,8 @@ function open(question: Question, number: number): Promise<void> {
         if (conversation === null) ready();
         else {
           const id = crypto.randomUUID();
-          socket.write(textFrame(JSON.stringify({ type: "subscribe", id, conversation })));
+          const subscribe = { type: "subscribe", id, conversation, after };
+          socket.write(textFrame(JSON.stringify(subscribe)));
         }
       }
       let at = 0;
@@ -118,8 +123,9 @@ process.on("message", (question: Question) => {
   }
   const openAll = async (): Promise<void> => {
     const count = question.open ?? 0;
-    for (let from = 0; from < count; from += 100) {
-      const some = Array.from({ length: Math.min(100, count - from) }, (_, n) =>
+    const step = question.at_once === true ? Math.max(1, count) : 100;
+    for (let from = 0; from < count; from += step) {
+      const some = Array.from({ length: Math.min(step, count - from) }, (_, n) =>
         open(question, from + n),
       );
       await Promise.all(some);

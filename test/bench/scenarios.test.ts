@@ -46,6 +46,7 @@ const promised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   http: { requests_per_s: "1/s", reads_per_s: "1/s", read_p95_ms: "ms", command_p95_ms: "ms" },
   verify: { events_per_s: "1/s", command_ms: "ms" },
   "projection-lag": { lag_p50_ms: "ms", lag_p95_ms: "ms", lag_at_3000_per_s_p95_ms: "ms" },
+  resume: { half_stream_p50_ms: "ms", half_stream_p99_ms: "ms", storm_s: "s" },
   fanout: { deliveries_per_s: "1/s", delivery_p99_ms: "ms", bytes_per_socket: "B" },
 };
 /** Figures that stand beside a limit of the same run. */
