@@ -24,10 +24,12 @@ export function figure(
   ratio: number | null = limit === null ? null : value / limit,
 ): Figure {
   const rounded = (number: number): number => Number(number.toPrecision(4));
+  // The clock of a process's CPU ticks every 10 ms: a short round may have used none.
+  const measured = limit !== null && ratio !== null && limit > 0 && Number.isFinite(ratio);
   return {
     ...{ scenario, figure: name, value: rounded(value), unit },
-    limit: limit === null ? null : rounded(limit),
-    ratio: ratio === null ? null : Number(ratio.toFixed(3)),
+    limit: measured ? rounded(limit) : null,
+    ratio: measured ? Number(ratio.toFixed(3)) : null,
   };
 }
 
