@@ -26,7 +26,13 @@ export interface FuzzOptions {
 }
 
 /** Nobody is held back by a limit of rates here: they have tests of their own. */
-const without_rates = {};
+const without_rates = {
+  COLLOQUY_COMMANDS_PER_MINUTE: "0",
+  COLLOQUY_WS_COMMANDS_PER_MINUTE: "0",
+  COLLOQUY_TENANT_COMMANDS_PER_MINUTE: "0",
+  COLLOQUY_SIGN_INS_PER_MINUTE: "0",
+  COLLOQUY_HANDSHAKES_PER_MINUTE: "0",
+};
 /** What memory may grow by from the second quarter to the last, caches that fill up included. */
 const growth_max = 1.5;
 /** Files that may be open more than before: connections of pools that were opened since. */
