@@ -100,6 +100,28 @@ test("I10: a webhook is told its tenant's events of its types, signed, and nobod
   expect(there.taken.every(({ payload }) => payload["text"] !== "for acme")).toBe(true);
 }, 60_000);
 
+test("what changes nothing of a webhook leaves its post alone: nothing is posted twice", async () => {
+  const here = await receiver();
+  const later = await receiver();
+  const [one, other] = [systemIds(), systemIds()];
+  const acme = line(system, workspaceRef("acme"));
+  const held: (() => void)[] = [];
+  here.answer = (response) => void held.push(() => response.writeHead(200).end());
+  await acme.say(made(one, here.url));
+  await serve();
+  await acme.say(event("webhook.tested", { webhook: one }));
+  await expect.poll(() => held.length, { timeout: 20_000 }).toBe(1);
+  await acme.say(event("webhook.tested", { webhook: one }));
+  // Whoever tells the other webhook has looked at what came before it.
+  await acme.say(made(other, later.url, ["turn.*"]));
+  await acme.say(event("webhook.tested", { webhook: other }));
+  await hasTaken(later, 1);
+  here.answer = (response) => void response.writeHead(200).end();
+  for (const release of held) release();
+  await hasTaken(here, 2);
+  expect(new Set(here.posts).size).toBe(here.posts.length);
+}, 60_000);
+
 test("what an endpoint does not take is tried again, then a dead letter; what is behind it goes on", async () => {
   const here = await receiver();
   const { ref, say } = line(system, newRef());
