@@ -81,6 +81,8 @@ export class Exchange {
   readonly #res: HttpResponse;
   readonly #clock: Clock;
   readonly #gone: (() => void)[] = [];
+  /** Ends the wait for a body; a timer that is left keeps the process from ending. */
+  #unwait: () => void = () => undefined;
   #done = false;
   #aborted = false;
   #refusal: Refusal | null = null;
@@ -99,7 +101,7 @@ export class Exchange {
     this.traceId = trace?.[1] ?? newId().replaceAll("-", "");
     this.common["X-Request-Id"] = this.traceId;
     res.onAborted(() => {
-      this.#done = true;
+      this.#finish();
       this.#aborted = true;
       for (const call of this.#gone.splice(0)) call();
     });
@@ -129,24 +131,23 @@ export class Exchange {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
-      const cancel = this.#clock.after(body_ms_max, () => {
-        if (!this.#done) this.#res.close();
-      });
+      this.#unwait = this.#clock.after(body_ms_max, () => this.#res.close());
       this.onGone(() => {
-        cancel();
         reject(new AppError("bad_request", "The request was aborted."));
       });
       this.#res.onData((chunk, isLast) => {
+        // It was answered without its body; nothing of it is kept.
+        if (this.#done) return void (chunks.length = 0);
         bytes += chunk.byteLength;
         if (bytes > bytes_max) {
-          cancel();
+          this.#unwait();
           chunks.length = 0;
           return reject(new AppError("too_large"));
         }
         // The chunk is only lent.
         chunks.push(Buffer.from(new Uint8Array(chunk.slice(0))));
         if (!isLast) return;
-        cancel();
+        this.#unwait();
         resolve(Buffer.concat(chunks));
       });
     });
@@ -154,12 +155,17 @@ export class Exchange {
 
   /** The connection has become a WebSocket; nothing may be answered any more. */
   upgraded(): void {
+    this.#finish();
+  }
+
+  #finish(): void {
     this.#done = true;
+    this.#unwait();
   }
 
   answer({ status, headers, body }: Answer): void {
     if (this.#done) return;
-    this.#done = true;
+    this.#finish();
     const json = body !== null && !(body instanceof Uint8Array);
     const bytes = json ? Buffer.from(JSON.stringify(body)) : body;
     const all = {
@@ -187,7 +193,7 @@ export class Exchange {
     const outflow = new Outflow(this.#res, this.#clock, beat);
     this.onGone(() => outflow.abort());
     if (!this.#done) {
-      this.#done = true;
+      this.#finish();
       outflow.begin(`${status} ${phrases[status] ?? "Unknown"}`, { ...this.common, ...headers });
     }
     return outflow;

@@ -2,12 +2,13 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { connectStreams } from "../../streams/connection.ts";
 import { presentWorkers } from "../../streams/queue/workers.ts";
 import { temporary } from "../support/services.ts";
-import { environment } from "./serve.ts";
+import { environment, startServe } from "./serve.ts";
 
 test("a worker that waits for read models which nobody makes ends in order", async () => {
   const folder = temporary("ending");
@@ -27,5 +28,21 @@ test("a worker that waits for read models which nobody makes ends in order", asy
   child.kill("SIGTERM");
   // 1 would say that it had to end itself hard, past its time.
   expect(await ended).toEqual([0, null]);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+}, 60_000);
+
+test("a gateway that refused a request before its body came ends in order", async () => {
+  const folder = temporary("refused");
+  const served = await startServe(folder);
+  const { hostname, port } = new URL(served.url);
+  const socket = connect(Number(port), hostname);
+  const closed = once(socket, "close");
+  const head = `POST /api/v1/conversations HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n`;
+  socket.write(head);
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1.1 401 /);
+  socket.destroy();
+  await closed;
+  expect(await served.end("SIGTERM")).toBe(0);
   rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
 }, 60_000);
