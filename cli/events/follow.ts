@@ -4,8 +4,8 @@
  * reads any more.
  */
 import { once } from "node:events";
-import { headers } from "@nats-io/transport-node";
 import { all_events, eventFilter, isForeignSubject } from "../../schemas/subjects.ts";
+import { foreignSubject } from "../../streams/feed/foreign.ts";
 import { sequenceAt } from "../../streams/proof/when.ts";
 import type { Streams } from "../../streams/connection.ts";
 import { lastSequence } from "../../streams/log/log.ts";
@@ -19,8 +19,6 @@ import { eventsOf, linesFor } from "./told.ts";
 
 /** Commits that `tail` shows of what was there before it. */
 const shown_before = 10;
-/** Messages that are handed to the client before we wait for the server to have them. */
-const unflushed_max = 256;
 
 interface Desk {
   readonly streams: Streams;
@@ -110,6 +108,7 @@ export async function runReplay(given: Arguments): Promise<number> {
     const last = to === null ? end : Math.min(end, await upTo(to, sequenceOf));
     const first = await sequenceOf(from);
     if (first > last) return;
+    const onto = subject === null ? null : foreignSubject(streams, subject);
     for await (const logged of commits(first, last)) {
       if ("undecodable" in logged) {
         complain(linesFor(logged, type, false).join("\n"));
@@ -118,18 +117,12 @@ export async function runReplay(given: Arguments): Promise<number> {
       for (const event of eventsOf(logged, type)) {
         await pace(sent, signal);
         if (signal.aborted) return;
-        if (subject === null) await put(JSON.stringify(event), signal);
-        else {
-          const made = headers();
-          // A stream of theirs keeps an event once, however often it is replayed in its window.
-          made.set("Nats-Msg-Id", event.id);
-          streams.nc.publish(subject, JSON.stringify(event), { headers: made });
-          if (sent % unflushed_max === 0) await streams.nc.flush();
-        }
+        const json = JSON.stringify(event);
+        await (onto === null ? put(json, signal) : onto.put(event.id, json));
         sent += 1;
       }
     }
-    if (subject !== null) await streams.nc.flush();
+    await onto?.flush();
   });
   if (subject !== null) complain(`${sent} events were published on ${subject}.`);
   return code;

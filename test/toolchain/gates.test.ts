@@ -47,6 +47,7 @@ test.for([
   ["lint", "room", /no-restricted-imports[\s\S]*cache\/ may import only schemas/],
   ["lint", "room", /no-restricted-imports[\s\S]*integrations\/ may import only/],
   ["lint", "library", /no-restricted-imports[\s\S]*lives in another room/],
+  ["lint", "library", /lives in another room[^\n]*; cli\/ uses/],
   ["lint", "cycle", /no-cycle/],
   ["lint", "any", /no-explicit-any/],
   ["lint", "promise", /no-floating-promises/],
