@@ -1,6 +1,6 @@
 /** Reads a command's arguments; what is not known is refused with the nearest name. */
 import { parseArgs, type ParseArgsOptionsConfig } from "node:util";
-import { CliError, exit_usage } from "./config.ts";
+import { CliError, exit_usage } from "./cli-error.ts";
 import { nearest } from "./nearest.ts";
 
 /** Flag → what it means; one that takes a value begins with that in angle brackets: `<slug> …`. */

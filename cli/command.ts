@@ -3,7 +3,7 @@
  * table that reads the arguments, so the two cannot part.
  */
 import { type Arguments, type Flags, readArguments } from "./arguments.ts";
-import { CliError, exit_usage } from "./config.ts";
+import { CliError, exit_usage } from "./cli-error.ts";
 import { nearest } from "./nearest.ts";
 import { printable } from "./terminal.ts";
 

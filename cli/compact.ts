@@ -25,7 +25,8 @@ import { forgetCounts, rewriteStream, storedStreams } from "../streams/content/r
 import { type NatsServer, startNatsServer, storeOf } from "../streams/server.ts";
 import { commands_stream, events_stream } from "../streams/topology.ts";
 import { openVault } from "../streams/content/vault.ts";
-import { CliError, type Config } from "./config.ts";
+import { CliError } from "./cli-error.ts";
+import type { Config } from "./config.ts";
 import { endOrphans, openDataFolder } from "./data-folder.ts";
 import { bytesOf, demandRoom } from "./disk-space.ts";
 import { missingIn, openErasureList, parseErasures, readErasures } from "./erasure-list.ts";

@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CliError } from "./config.ts";
+import { CliError } from "./cli-error.ts";
 import { finishSwitch, workshopOf } from "./folder-switch.ts";
 import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { commandOf, endProcess, worksIn } from "./processes.ts";

@@ -17,7 +17,8 @@ import {
 import { presentWorkers } from "../streams/queue/workers.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { CliError, exit_usage, readConfig } from "./config.ts";
+import { CliError, exit_usage } from "./cli-error.ts";
+import { readConfig } from "./config.ts";
 import { openInstallation } from "./installation.ts";
 import { inside, outside, summary, whole } from "./letter-text.ts";
 import { printable, say } from "./terminal.ts";

@@ -12,7 +12,7 @@ import { findingsOf, type LogState, logState } from "../streams/proof/state.ts";
 import { disagreement, type Witness } from "../streams/proof/witnesses.ts";
 import type { Streams } from "../streams/connection.ts";
 import type { Log } from "../streams/log/log.ts";
-import { CliError } from "./config.ts";
+import { CliError } from "./cli-error.ts";
 import { readText } from "./data-folder.ts";
 
 const every_ms = 3_000;

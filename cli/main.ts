@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../schemas/errors.ts";
 import { type Command, helpOf, overview, runCommand } from "./command.ts";
-import { CliError, exit_usage } from "./config.ts";
+import { CliError, exit_usage } from "./cli-error.ts";
 import { nearest } from "./nearest.ts";
 import { complain, say } from "./terminal.ts";
 

@@ -14,7 +14,7 @@ import type { Streams } from "../streams/connection.ts";
 import type { Log } from "../streams/log/log.ts";
 import { events_stream } from "../streams/topology.ts";
 import type { Arguments } from "./arguments.ts";
-import { CliError, exit_usage } from "./config.ts";
+import { CliError, exit_usage } from "./cli-error.ts";
 import { nearest } from "./nearest.ts";
 import type { Meter } from "./progress.ts";
 import { columns, differenceLines, parkedLine, statusLines } from "./projections-text.ts";

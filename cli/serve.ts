@@ -4,7 +4,8 @@
  */
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
-import { CliError, type Config, exit_usage, readConfig } from "./config.ts";
+import { CliError, exit_usage } from "./cli-error.ts";
+import { type Config, readConfig } from "./config.ts";
 import { nearest } from "./nearest.ts";
 import { openServices, type Services } from "./services.ts";
 import { complain, type Problem, reporter, say } from "./terminal.ts";

@@ -1,7 +1,8 @@
 /** `colloquy config`: every key with its value, where that comes from, and what it means. */
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
-import { type Config, keyNames, keys, readConfig } from "./config.ts";
+import { type Config, readConfig } from "./config.ts";
+import { keyNames, keys } from "./config/keys.ts";
 import { say } from "./terminal.ts";
 
 export const showConfig: Deed = {
@@ -57,7 +58,7 @@ export function configMarkdown(): string {
     "",
     "Colloquy reads the environment once, when a command starts. A `COLLOQUY_` key that is not in this table is refused with the nearest name; an empty value counts as absent; secrets are masked when they are printed. `colloquy config` shows what holds and where it comes from.",
     "",
-    "This file is generated from `cli/config.ts`: `node cli/documents.ts`.",
+    "This file is generated from `cli/config/keys.ts`: `node cli/documents.ts`.",
     "",
     "| key | type | default | what it is |",
     "| --- | --- | --- | --- |",

@@ -5,7 +5,8 @@ import { accounts_tenant, isTenant, isUserId } from "../schemas/ids.ts";
 import { type Role, roles } from "../schemas/permissions.ts";
 import { type Arguments, data_flag } from "./arguments.ts";
 import type { Deed } from "./command.ts";
-import { CliError, type Config, exit_usage, readConfig } from "./config.ts";
+import { CliError, exit_usage } from "./cli-error.ts";
+import { type Config, readConfig } from "./config.ts";
 import { secretsOf } from "./services.ts";
 import { say } from "./terminal.ts";
 

@@ -3,7 +3,7 @@ import { eventTypes, isEventType } from "../../schemas/events.ts";
 import { isKind, isTenant, isUuid, kinds } from "../../schemas/ids.ts";
 import type { EventScope } from "../../schemas/subjects.ts";
 import type { Arguments } from "../arguments.ts";
-import { CliError, exit_usage } from "../config.ts";
+import { CliError, exit_usage } from "../cli-error.ts";
 import { nearest } from "../nearest.ts";
 import { printable } from "../terminal.ts";
 

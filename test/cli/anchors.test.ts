@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { anchors } from "../../cli/anchors.ts";
 import { runCommand } from "../../cli/command.ts";
-import { CliError } from "../../cli/config.ts";
+import { CliError } from "../../cli/cli-error.ts";
 import { folderSecret, readText } from "../../cli/data-folder.ts";
 import { empty_head } from "../../schemas/commit.ts";
 import { type ActorRef, systemIds } from "../../schemas/ids.ts";

@@ -1,6 +1,8 @@
 /** The configuration: what is read, what is refused, and what is never shown. */
 import { expect, test } from "vitest";
-import { CliError, exit_usage, keyNames, readConfig } from "../../cli/config.ts";
+import { CliError, exit_usage } from "../../cli/cli-error.ts";
+import { readConfig } from "../../cli/config.ts";
+import { keyNames } from "../../cli/config/keys.ts";
 import { nearest } from "../../cli/nearest.ts";
 
 const refusal = (environment: Record<string, string>): string => {

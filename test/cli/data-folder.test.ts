@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { CliError } from "../../cli/config.ts";
+import { CliError } from "../../cli/cli-error.ts";
 import { endOrphans, folderSecret, openDataFolder } from "../../cli/data-folder.ts";
 import { liveOwner } from "../../cli/folder-lock.ts";
 import { checkHead } from "../../cli/head-file.ts";

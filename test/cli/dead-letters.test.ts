@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { headers } from "@nats-io/transport-node";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { CliError } from "../../cli/config.ts";
+import { CliError } from "../../cli/cli-error.ts";
 import { folderSecret, readText } from "../../cli/data-folder.ts";
 import { runCommand } from "../../cli/command.ts";
 import { deadletters } from "../../cli/dead-letters.ts";

@@ -3,7 +3,7 @@ import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { audit } from "../../cli/audit.ts";
 import { type Command, runCommand } from "../../cli/command.ts";
-import { CliError } from "../../cli/config.ts";
+import { CliError } from "../../cli/cli-error.ts";
 import { conversation } from "../../cli/conversation.ts";
 import { difference, type State } from "../../cli/difference.ts";
 import { differenceLines } from "../../cli/conversation-text.ts";

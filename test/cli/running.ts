@@ -1,7 +1,7 @@
 /** Runs a command in the test's own process, which is quicker than one of its own. */
 import { vi } from "vitest";
 import { runCommand } from "../../cli/command.ts";
-import { CliError } from "../../cli/config.ts";
+import { CliError } from "../../cli/cli-error.ts";
 import { deadletters } from "../../cli/dead-letters.ts";
 import { events } from "../../cli/events.ts";
 import { projections } from "../../cli/projections.ts";
