@@ -116,7 +116,10 @@ function advanceEvent(position: Position, frame: EventFrame): Pick<Position, "tu
   const data = event as DomainEvent["data"] & { type: DomainEvent["type"] };
   if (data.type === "turn.started" || data.type === "turn.restarted") {
     const { turn, attempt } = data as { turn: string; attempt: number };
-    return { turn: { turn, attempt, seq: 0 }, owed: null };
+    // A reader may name frames that it has before it is told of their turn (chat-stream.ts).
+    const read = position.turn;
+    const seq = read !== null && read.turn === turn && read.attempt === attempt ? read.seq : 0;
+    return { turn: { turn, attempt, seq }, owed: null };
   }
   if (isEnding(data.type)) {
     const ending = { type: data.type, v: 1, data } as Ending; // as above

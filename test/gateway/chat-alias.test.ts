@@ -1,9 +1,7 @@
 /** The older addresses of a question and its answer: `POST /chat` and the WebSocket of its frames. */
 import { beforeAll, expect, test } from "vitest";
-import { WebSocket } from "ws"; // typed by ws-client.d.ts
-import type { EndFrame, TokenOut } from "../../schemas/frames.ts";
 import { systemIds } from "../../schemas/ids.ts";
-import { pulse } from "../support/pulse.ts";
+import { type ChatFrame, openChatStream } from "./chat-stream.ts";
 import { type Running, startRunning } from "./running.ts";
 
 let running: Running;
@@ -12,25 +10,9 @@ beforeAll(async () => {
   return () => running.stop();
 });
 
-type Frame = TokenOut | EndFrame | { readonly type: "error"; readonly code: string };
-
-async function read(path: string, { user = "ann", at = running.gateway } = {}) {
-  const token = await running.token(user);
-  const socket = new WebSocket(`${at.url.replace("http", "ws")}${path}`, [
-    "colloquy.v1",
-    `bearer.${token}`,
-  ]);
-  const frames: Frame[] = [];
-  const news = pulse();
-  socket.on("message", (data: Uint8Array) => {
-    frames.push(JSON.parse(Buffer.from(data).toString()) as Frame); // what the server writes
-    news.beat();
-  });
-  const closed = new Promise<number>((resolve) => socket.on("close", resolve));
-  const seqs = (): number[] => frames.flatMap((one) => (one.type === "token" ? [one.seq] : []));
-  return { socket, frames, closed, seqs, until: news.until };
-}
-const textOf = (frames: readonly Frame[]): string =>
+const read = async (path: string, { user = "ann", at = running.gateway } = {}) =>
+  openChatStream(at.url, path, await running.token(user));
+const textOf = (frames: readonly ChatFrame[]): string =>
   frames.flatMap((one) => (one.type === "token" ? [one.content] : [])).join("");
 
 test.each(["/chat", "/api/v1/chat"])(
