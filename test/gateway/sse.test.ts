@@ -2,7 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { beforeAll, describe, expect, test } from "vitest";
+import { errorBody } from "../../schemas/errors.ts";
 import { systemIds } from "../../schemas/ids.ts";
+import { openChatStream } from "./chat-stream.ts";
 import { type Running, startRunning } from "./running.ts";
 import { openSse, readEvents, type SseMessage, type SseStream } from "./sse-client.ts";
 
@@ -175,6 +177,62 @@ describe("a turn as a stream of events", () => {
       expect(rest.messages.at(-1)?.event).toBe("end");
     }
     expect(provider.requests.filter(({ message }) => message === "outlive me")).toHaveLength(1);
+  });
+
+  test("I10: unsharing ends every kind of stream in the middle of an answer, and no other reader's", async () => {
+    const other = await running.another();
+    const { provider } = running.world;
+    const [id, message] = [systemIds(), systemIds()];
+    provider.script({ tokens: ["for ", "some ", "eyes"], gate: true });
+    const body = JSON.stringify({ id: message, text: "whose?" });
+    const headers = { "content-type": "application/json", ...(await asking({ user: "ann" })) };
+    const url = `${running.gateway.url}${path(id)}`;
+    const owner = await openSse(url, { method: "POST", headers, body });
+    provider.release(1);
+    await owner.until((messages) => textOf(messages) === "for ");
+    const shares = `/api/v1/conversations/${id}/shares`;
+    for (const user of ["vi", "stays"]) {
+      const shared = await running.http("PUT", `${shares}/${user}`, { body: { role: "editor" } });
+      expect(shared.status).toBe(200);
+    }
+    const vi = await asking({ user: "vi" });
+    const question = { id: message, role: "user", content: "whose?" };
+    const streams = await Promise.all([
+      get(id, { user: "vi" }),
+      get(id, { user: "vi", at: other }),
+      openSse(`${other.url}/api/v1/ai/chat/${id}/stream`, { headers: vi }),
+      openSse(`${other.url}/api/v1/ag-ui`, {
+        ...{ method: "POST", headers: { ...vi, "content-type": "application/json" } },
+        body: JSON.stringify({ threadId: id, runId: "mine", messages: [question] }),
+      }),
+    ]);
+    const stays = await get(id, { user: "stays", at: other });
+    const chat = openChatStream(other.url, `/chat/stream/${id}`, await running.token("vi"));
+    const heard = (messages: readonly SseMessage[]): boolean =>
+      messages.some(({ data }) => [data["content"], data["delta"]].includes("for "));
+    for (const one of [...streams, stays]) await one.until(heard);
+    await chat.until(() => chat.frames.length === 1);
+    expect((await running.http("DELETE", `${shares}/vi`)).status).toBe(204);
+    for (const one of streams) await one.ended;
+    const { code, message: why } = errorBody("unshared");
+    const error = { type: "error", code, message: why };
+    expect(streams.map(({ messages }) => messages.at(-1)?.data)).toEqual([
+      ...[error, error],
+      { type: "error", errorText: `${code}: ${why}` },
+      { ...error, type: "RUN_ERROR", metadata: { retryable: false } },
+    ]);
+    expect(await chat.closed).toBe(1008);
+    expect(chat.frames.slice(1)).toEqual([error]);
+    for (const at of [running.gateway, other]) {
+      const last = { "last-event-id": streams[0] === undefined ? "" : lastId(streams[0]) };
+      expect((await get(id, { user: "vi", at, headers: last })).status).toBe(404);
+    }
+    provider.release(2);
+    for (const one of [owner, stays]) {
+      await one.ended;
+      expect(textOf(one.messages)).toBe("for some eyes");
+    }
+    for (const one of streams) expect(JSON.stringify(one.messages)).not.toContain("some ");
   });
 
   test("a reader that has all there is is told so, and EventSource asks no more", async () => {
