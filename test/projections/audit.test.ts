@@ -1,15 +1,15 @@
 /** The audit on both databases: every commit that matters once, and found by what it is asked for. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { Database } from "../../projections/postgres.ts";
 import { audit } from "../../projections/projectors/audit.ts";
 import type { AuditFilter } from "../../projections/queries/audit.ts";
-import { openQueries, type Queries } from "../../projections/queries/queries.ts";
+import type { Queries } from "../../projections/queries/queries.ts";
 import { type Commit, lastRevision } from "../../schemas/commit.ts";
 import { event } from "../../schemas/events.ts";
 import { AuditEntry } from "../../schemas/http.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { check } from "../../schemas/validate.ts";
-import { dialects, open, openLanes, type Served, wipe } from "./databases.ts";
+import { dialects, openLanes, serve, wipe } from "./databases.ts";
 import { erased, place, randomHistory, seeded, uuid } from "./history.ts";
 
 const isEntry = check(AuditEntry).is;
@@ -38,19 +38,9 @@ const expected = (history: readonly Commit[], tenant: string): AuditEntry[] =>
 
 describe.each(dialects)("the audit on $name", ({ missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
-    let served: Served;
     let database: Database;
     let queries: Queries;
-    beforeAll(async () => {
-      served = await start();
-      database = await open(served);
-      queries = openQueries(database, () => ({ stop: () => undefined }));
-    }, 90_000);
-    afterAll(async () => {
-      queries?.stop();
-      await database?.close();
-      await served?.stop();
-    });
+    serve(start, (opened) => ({ database, queries } = opened));
     beforeEach(() => wipe(database));
 
     const apply = async (history: readonly Commit[]): Promise<void> => {

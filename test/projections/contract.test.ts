@@ -1,18 +1,18 @@
 /** One contract for both databases: the same rows, the same answers, the same errors. */
 import Type from "typebox";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { type ConversationEvent, evolve, initialState } from "../../actors/conversation/state.ts";
 import { LostRace, openLane } from "../../projections/lane.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
-import { openQueries, type Queries } from "../../projections/queries/queries.ts";
+import type { Queries } from "../../projections/queries/queries.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { event } from "../../schemas/events.ts";
 import { Conversation, Message } from "../../schemas/http.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { refKey } from "../../schemas/ids.ts";
 import { check } from "../../schemas/validate.ts";
-import { dialects, dump, open, openLanes, type Served, wipe } from "./databases.ts";
+import { dialects, dump, type Opened, openLanes, serve, wipe } from "./databases.ts";
 import { erased, place, randomHistory, seeded, uuid } from "./history.ts";
 
 const isConversation = check(Type.Omit(Conversation, ["access", "shares"])).is;
@@ -24,24 +24,11 @@ const applyAll = async (database: Database, history: readonly Commit[]): Promise
 
 describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
-    let served: Served;
+    let url: string;
     let database: Database;
     let queries: Queries;
-    let told: (projector: string, sequence: number) => void;
-
-    beforeAll(async () => {
-      served = await start();
-      database = await open(served);
-      queries = openQueries(database, (on) => {
-        told = on;
-        return { stop: () => undefined };
-      });
-    }, 90_000);
-    afterAll(async () => {
-      queries?.stop();
-      await database?.close();
-      await served?.stop();
-    });
+    let announce: Opened["announce"];
+    serve(start, (opened) => ({ url, database, queries, announce } = opened));
     beforeEach(() => wipe(database));
 
     test("the dialect is found out", () => expect(database.dialect).toBe(name));
@@ -336,7 +323,7 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       await applyAll(database, history.slice(0, 10));
       const asked = queries.conversation(ref?.tenant ?? "", ref?.id ?? "", history.length);
       await applyAll(database, history.slice(10));
-      told("conversations", history.length);
+      announce("conversations", history.length);
       const last = history.at(-1);
       expect((await asked)?.revision).toBe((last?.revision ?? 0) + (last?.events.length ?? 0) - 1);
       // No announcement came for messages: the select finds it.
@@ -347,7 +334,7 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
     });
 
     test("a session that is ended by force mends itself with the next query", async () => {
-      const second = await connectDatabase(served.url);
+      const second = await connectDatabase(url);
       try {
         await second.query("SELECT 1");
         if (name === "postgres") {

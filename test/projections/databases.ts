@@ -1,6 +1,7 @@
 /** The two databases that every suite of projections runs on, and a look at all that is in them. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
+import { afterAll, beforeAll } from "vitest";
 import { generationOf, readGenerations, schemaOf } from "../../projections/generations.ts";
 import { ensureCatalog } from "../../projections/catalog.ts";
 import { type Lane, openLane } from "../../projections/lane.ts";
@@ -8,6 +9,7 @@ import type { Projector } from "../../projections/projector.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { startPglite } from "../../projections/pglite-server.ts";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
+import { openQueries, type Queries } from "../../projections/queries/queries.ts";
 import { postgresBinaries, startPostgres, temporary } from "../support/services.ts";
 
 export interface Served {
@@ -82,4 +84,33 @@ export async function dump(database: Database): Promise<Record<string, unknown>>
   return all;
 }
 
-export const open = (served: Served): Promise<Database> => connectDatabase(served.url);
+/** What the tests of a block have of the server that `serve` started for them. */
+export interface Opened {
+  readonly url: string;
+  readonly database: Database;
+  readonly queries: Queries;
+  /** Tells the queries how far a projector has come, as a runner does. */
+  announce(projector: string, sequence: number): void;
+}
+
+/** Starts a server for the tests of this block, hands over what they need of it, and stops it behind them. */
+export function serve(start: () => Promise<Served>, begin: (opened: Opened) => void): void {
+  const ends: (() => Promise<void> | void)[] = [];
+  beforeAll(async () => {
+    const served = await start();
+    ends.push(() => served.stop());
+    const database = await connectDatabase(served.url);
+    ends.push(() => database.close());
+    let told: Opened["announce"] = () => undefined;
+    const queries = openQueries(database, (on) => {
+      told = on;
+      return { stop: () => undefined };
+    });
+    ends.push(() => queries.stop());
+    const announce: Opened["announce"] = (projector, sequence) => told(projector, sequence);
+    begin({ url: served.url, database, queries, announce });
+  }, 90_000);
+  afterAll(async () => {
+    for (const end of ends.toReversed()) await end();
+  });
+}

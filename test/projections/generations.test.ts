@@ -1,5 +1,5 @@
 /** Generations and versions side by side, and a log that contradicts what was made of it. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ensureCatalog } from "../../projections/catalog.ts";
 import { readGenerations } from "../../projections/generations.ts";
 import { Hole, type Logged } from "../../projections/lane.ts";
@@ -11,7 +11,7 @@ import { messages } from "../../projections/projectors/messages.ts";
 import { rebuild } from "../../projections/rebuild/rebuild.ts";
 import { rollback } from "../../projections/rebuild/rollback.ts";
 import { limits } from "../../schemas/limits.ts";
-import { dialects, open, openLanes, type Served, wipe } from "./databases.ts";
+import { dialects, openLanes, serve, wipe } from "./databases.ts";
 import { randomHistory } from "./history.ts";
 import { logOf } from "./memory-log.ts";
 import { rebuilding } from "./rebuilding.ts";
@@ -39,16 +39,8 @@ const newer: Projector = {
 
 describe.each(dialects)("generations on $name", ({ missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
-    let served: Served;
     let database: Database;
-    beforeAll(async () => {
-      served = await start();
-      database = await open(served);
-    }, 90_000);
-    afterAll(async () => {
-      await database?.close();
-      await served?.stop();
-    });
+    serve(start, (opened) => ({ database } = opened));
     beforeEach(() => wipe(database));
     afterEach(endAll);
 

@@ -1,13 +1,13 @@
 /** Accounts and workspaces as read models, on both databases: the rows, and what is asked of them. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import type { Database } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
-import { openQueries, type Queries } from "../../projections/queries/queries.ts";
+import type { Queries } from "../../projections/queries/queries.ts";
 import { rebuild } from "../../projections/rebuild/rebuild.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
 import { accountRef, type ActorRef, refKey, workspaceRef } from "../../schemas/ids.ts";
-import { dialects, dump, open, openLanes, type Served, wipe } from "./databases.ts";
+import { dialects, dump, openLanes, serve, wipe } from "./databases.ts";
 import { erased, place, seeded, uuid } from "./history.ts";
 import { logOf } from "./memory-log.ts";
 import { randomPeople } from "./people.ts";
@@ -33,19 +33,9 @@ function told(...lines: readonly [ActorRef, DomainEvent][]): Commit[] {
 
 describe.each(dialects)("identity on $name", ({ missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
-    let served: Served;
     let database: Database;
     let queries: Queries;
-    beforeAll(async () => {
-      served = await start();
-      database = await open(served);
-      queries = openQueries(database, () => ({ stop: () => undefined }));
-    }, 90_000);
-    afterAll(async () => {
-      queries?.stop();
-      await database?.close();
-      await served?.stop();
-    });
+    serve(start, (opened) => ({ database, queries } = opened));
     beforeEach(() => wipe(database));
 
     test("I8: any split into batches, an erased account and a rebuild give the same rows", async () => {

@@ -1,26 +1,18 @@
 /** A lane that tells the database late what it has reached: cheaper, and as safe. */
-import { beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ensureCatalog } from "../../projections/catalog.ts";
 import { generationOf } from "../../projections/generations.ts";
 import { openLane } from "../../projections/lane.ts";
 import type { Database } from "../../projections/postgres.ts";
 import { concerns } from "../../projections/projector.ts";
 import { projectors } from "../../projections/projectors/all.ts";
-import { dialects, dump, open, openLanes, type Served, wipe } from "./databases.ts";
+import { dialects, dump, openLanes, serve, wipe } from "./databases.ts";
 import { randomHistory } from "./history.ts";
 
-let served: Served;
+const embedded = dialects.find(({ name }) => name === "pglite");
+if (embedded === undefined) throw new TypeError("the embedded database is always there");
 let database: Database;
-beforeAll(async () => {
-  const embedded = dialects.find(({ name }) => name === "pglite");
-  if (embedded === undefined) throw new TypeError("the embedded database is always there");
-  served = await embedded.start();
-  database = await open(served);
-  return async () => {
-    await database.close();
-    await served.stop();
-  };
-});
+serve(embedded.start, (opened) => ({ database } = opened));
 
 test("I8: a lazy lane costs nothing for what changes no row, and dies without a loss", async () => {
   const history = randomHistory(8, 300);

@@ -1,19 +1,19 @@
 /** What a conversation was is what its read model said then: the fold in memory against the tables. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Database } from "../../projections/postgres.ts";
 import { conversations } from "../../projections/projectors/conversations.ts";
 import { messages } from "../../projections/projectors/messages.ts";
 import { ratings } from "../../projections/projectors/ratings.ts";
 import { shares } from "../../projections/projectors/shares.ts";
 import { blanked, replay, stateAt, unlessDeleted } from "../../projections/queries/history.ts";
-import { openQueries, type Queries } from "../../projections/queries/queries.ts";
+import type { Queries } from "../../projections/queries/queries.ts";
 import { type Commit, lastRevision } from "../../schemas/commit.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
 import { ConversationState, type Message } from "../../schemas/http.ts";
 import { refKey } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { check } from "../../schemas/validate.ts";
-import { dialects, open, openLanes, type Served, wipe } from "./databases.ts";
+import { dialects, openLanes, serve, wipe } from "./databases.ts";
 import { erased, place, randomHistory, seeded, uuid } from "./history.ts";
 
 const isState = check(ConversationState).is;
@@ -36,19 +36,9 @@ function endless(history: readonly Commit[]): Commit[] {
 
 describe.each(dialects)("the past on $name", ({ missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
-    let served: Served;
     let database: Database;
     let queries: Queries;
-    beforeAll(async () => {
-      served = await start();
-      database = await open(served);
-      queries = openQueries(database, () => ({ stop: () => undefined }));
-    }, 90_000);
-    afterAll(async () => {
-      queries?.stop();
-      await database?.close();
-      await served?.stop();
-    });
+    serve(start, (opened) => ({ database, queries } = opened));
 
     test.each([101, 103, 107])(
       "I4: I8: a state at the last revision is what the read models say, seed %i",

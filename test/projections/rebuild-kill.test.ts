@@ -1,10 +1,10 @@
 /** Rebuilding processes that are killed with -9 at random moments, until one comes to its end. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { readGenerations } from "../../projections/generations.ts";
 import type { Database } from "../../projections/postgres.ts";
-import { dialects, dump, open, openLanes, type Served } from "./databases.ts";
+import { dialects, dump, openLanes, serve } from "./databases.ts";
 import { randomHistory, seeded } from "./history.ts";
 
 const commits = 2_000;
@@ -12,21 +12,14 @@ const kills = { postgres: 20, pglite: 3 } as const;
 
 describe.each(dialects)("a killed rebuild on $name", ({ name, missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
-    let served: Served;
+    let url: string;
     let database: Database;
-    beforeAll(async () => {
-      served = await start();
-      database = await open(served);
-    }, 90_000);
-    afterAll(async () => {
-      await database?.close();
-      await served?.stop();
-    });
+    serve(start, (opened) => ({ url, database } = opened));
 
     /** Resolves with what it said last; killed `after_ms` behind its first word. */
     const child = async (after_ms: number | null, slow_ms: number): Promise<string> => {
       const words = [
-        ...[`${import.meta.dirname}/rebuild-child.ts`, served.url],
+        ...[`${import.meta.dirname}/rebuild-child.ts`, url],
         ...["91", String(commits), String(slow_ms)],
       ];
       const process_ = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit"] });

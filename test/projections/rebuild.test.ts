@@ -1,5 +1,5 @@
 /** Rebuilds beside a runner that serves: on both databases, with and without traffic. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { readGenerations } from "../../projections/generations.ts";
 import type { Logged } from "../../projections/lane.ts";
 import type { LogSource } from "../../projections/log-source.ts";
@@ -19,7 +19,7 @@ import { readParkedActors } from "../../projections/rebuild/status.ts";
 import { dropGeneration } from "../../projections/rebuild/swap.ts";
 import { verify } from "../../projections/rebuild/verify.ts";
 import { systemClock } from "../../schemas/ids.ts";
-import { dialects, dump, open, openLanes, type Served, wipe } from "./databases.ts";
+import { dialects, dump, openLanes, serve, wipe } from "./databases.ts";
 import { randomHistory } from "./history.ts";
 import { logOf } from "./memory-log.ts";
 import { rebuilding } from "./rebuilding.ts";
@@ -50,16 +50,8 @@ function failing({ sheets: [sheet] }: Projector, actor: string): Sheet {
 
 describe.each(dialects)("a rebuild on $name", ({ missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
-    let served: Served;
     let database: Database;
-    beforeAll(async () => {
-      served = await start();
-      database = await open(served);
-    }, 90_000);
-    afterAll(async () => {
-      await database?.close();
-      await served?.stop();
-    });
+    serve(start, (opened) => ({ database } = opened));
     beforeEach(() => wipe(database));
     afterEach(endAll);
 

@@ -9,7 +9,7 @@ import { bypassesWall, lookAtWall } from "../../projections/row-security.ts";
 import { reader_role } from "../../projections/tenant-query.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { postgresBinaries, startPostgres } from "../support/services.ts";
-import { dialects, dump, open, openLanes, type Served, wipe } from "./databases.ts";
+import { dialects, dump, openLanes, serve, type Served, wipe } from "./databases.ts";
 import { randomHistory } from "./history.ts";
 import { logOf } from "./memory-log.ts";
 import { rebuilding } from "./rebuilding.ts";
@@ -57,16 +57,9 @@ const nobody = { own: true, tenant: "" };
 
 describe.each(dialects)("the wall on $name", ({ missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
-    let served: Served;
+    let url: string;
     let database: Database;
-    beforeAll(async () => {
-      served = await start();
-      database = await open(served);
-    }, 90_000);
-    afterAll(async () => {
-      await database?.close();
-      await served?.stop();
-    });
+    serve(start, (opened) => ({ url, database } = opened));
     beforeEach(() => wipe(database));
 
     test("I10: a query that forgets its tenant, or names another, finds nothing of another's", async () => {
@@ -101,7 +94,7 @@ describe.each(dialects)("the wall on $name", ({ missing, start }) => {
 
     test("I10: tenants take turns on one connection, and none is left on it", async () => {
       await fill(database);
-      const one = await connectDatabase(served.url, { connections_max: 1 });
+      const one = await connectDatabase(url, { connections_max: 1 });
       const answers = await Promise.all(
         Array.from({ length: 40 }, async (_, index) => {
           const tenant = index % 2 === 0 ? "acme" : "other";
@@ -155,13 +148,13 @@ describe.each(dialects)("the wall on $name", ({ missing, start }) => {
       for (const view of await views(database)) {
         await database.query(`ALTER VIEW read.${view} RESET (security_invoker)`);
       }
-      const fresh = await open(served);
+      const fresh = await connectDatabase(url);
       expect((await lookAtWall(fresh)).whole).toBe(false);
       expect((await seen(fresh, "acme")).size).toBe(2);
       await fresh.close();
       await ensureCatalog(database, projectors);
       expect(await lookAtWall(database)).toEqual({ whole: true, reader: true });
-      const again = await open(served);
+      const again = await connectDatabase(url);
       expect(await seen(again, "acme")).toEqual(new Set(["acme"]));
       await again.close();
     });
