@@ -2,6 +2,7 @@
 import { RunAgentInput } from "../../schemas/ag-ui.ts";
 import { limits } from "../../schemas/limits.ts";
 import { type Operation, operation, taken } from "../http/operation.ts";
+import { send_refusals } from "../turns/send-refusals.ts";
 import { postRun } from "./run-api.ts";
 
 export const operations: readonly Operation[] = [
@@ -16,11 +17,7 @@ export const operations: readonly Operation[] = [
     body: RunAgentInput,
     body_bytes_max: limits.chat_body_bytes_max,
     answers: { 200: "stream" },
-    refuses: [
-      ...(["model_not_found", "id_taken", "turn_running", "queue_full"] as const),
-      ...(["conversation_archived", "conversation_deleted", "conversation_full"] as const),
-      ...(["text_too_long", "overloaded", "tenant_busy"] as const),
-    ],
+    refuses: send_refusals,
     async run(call, exchange) {
       await postRun(call, exchange);
       return taken;

@@ -4,6 +4,7 @@ import { Accepted, pageOf } from "../../schemas/http.ts";
 import { limits } from "../../schemas/limits.ts";
 import { PageQuery } from "../../schemas/parameters.ts";
 import { type Operation, operation, taken } from "../http/operation.ts";
+import { send_refusals } from "../turns/send-refusals.ts";
 import { cancelChat, listChat, postChat, resumeChat } from "./chat-api.ts";
 
 const base = "/api/v1/ai/chat";
@@ -22,11 +23,7 @@ export const operations: readonly Operation[] = [
     body: ChatRequest,
     body_bytes_max: limits.chat_body_bytes_max,
     answers: { 200: "stream" },
-    refuses: [
-      ...(["model_not_found", "id_taken", "turn_running", "queue_full"] as const),
-      ...(["conversation_archived", "conversation_deleted", "conversation_full"] as const),
-      ...(["text_too_long", "overloaded", "tenant_busy"] as const),
-    ],
+    refuses: send_refusals,
     async run(call, exchange) {
       await postChat(call, exchange);
       return taken;

@@ -24,6 +24,7 @@ import type { Of } from "../../schemas/validate.ts";
 import { commandId, derivedId, type Done, run, send } from "../http/asking.ts";
 import { type Call, limitOf, oneOf, type Shown } from "../http/call.ts";
 import { asksForStream, streamMessages, streamPost } from "../turns/messages-stream.ts";
+import { send_refusals } from "../turns/send-refusals.ts";
 import { expectedRevision, revisionTag } from "../http/conditions.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { conversationRef } from "../service.ts";
@@ -268,17 +269,7 @@ export const operations: readonly Operation[] = [
     limit: "command",
     body: PostMessage,
     answers: { 202: Accepted },
-    refuses: [
-      ...([
-        "model_not_found",
-        "message_not_found",
-        "id_taken",
-        "turn_running",
-        "queue_full",
-      ] as const),
-      ...(["conversation_archived", "conversation_deleted", "conversation_full"] as const),
-      ...(["text_too_long", "overloaded", "tenant_busy"] as const),
-    ],
+    refuses: ["message_not_found", ...send_refusals],
     streams: true,
     run: (call, exchange) =>
       asksForStream(exchange)
