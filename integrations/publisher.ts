@@ -9,7 +9,7 @@
  */
 import { AppError } from "../schemas/errors.ts";
 import type { LogPlace } from "../schemas/feed-mark.ts";
-import { type ActorRef, type Clock } from "../schemas/ids.ts";
+import type { Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import type { Streams } from "../streams/connection.ts";
 import type { Vault } from "../streams/content/vault.ts";
@@ -18,18 +18,13 @@ import { announceFeed, feed_name } from "../streams/feed/reached.ts";
 import type { Log } from "../streams/log/log.ts";
 import { readBatches } from "../streams/log/reader.ts";
 import { sequenceAt } from "../streams/proof/when.ts";
-import { holdLeases } from "../streams/queue/leases.ts";
 import { feed_age_ms } from "../streams/topology.ts";
+import { type DutyParts, holdDuty } from "./duty.ts";
 import { chunksOf, isDeletion, type Owners, ownersOf, publicOf } from "./public-events.ts";
 
-export interface PublisherOptions {
-  readonly streams: Streams;
+export interface PublisherOptions extends DutyParts {
   readonly vault: Vault;
   readonly log: Log;
-  readonly clock: Clock;
-  /** The holder of the lease. */
-  readonly holder: string;
-  readonly report: (problem: { what: string; ref?: ActorRef; error?: unknown }) => void;
 }
 
 export interface Publisher {
@@ -40,72 +35,33 @@ export interface Publisher {
 
 /** Throws `AppError("unavailable")` when the leases cannot be reached. */
 export async function startPublisher(options: PublisherOptions): Promise<Publisher> {
-  const { streams, clock, holder, report } = options;
-  const leases = await holdLeases(streams, [feed_name], { holder, clock });
+  const { streams, clock } = options;
   const owners = ownersOf(options.log);
-  const ending = new AbortController();
-  let session = new AbortController();
-  let wake = (): void => undefined;
   let reached = 0;
-  const ended = leases.changes(() => {
-    if (!leases.held(feed_name)) session.abort();
-    wake();
+  const duty = await holdDuty(options, {
+    lease: feed_name,
+    trouble: "the feed could not be written; it is tried again",
+    run: (signal, well) =>
+      publish(options, owners, signal, (sequence) => {
+        well();
+        reached = sequence;
+        announceFeed(streams, sequence);
+      }),
+    idle() {
+      reached = 0;
+    },
   });
-  const pause = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const cancel = clock.after(ms, resolve);
-      wake = () => {
-        cancel();
-        resolve();
-      };
-      if (ending.signal.aborted) wake();
-    });
   /** Gateways that came later learn it, too. */
-  const tell = (sequence: number): void => {
-    reached = sequence;
-    announceFeed(streams, sequence);
-  };
-  let cancelBeat = (): void => undefined;
   const beat = (): void => {
     if (reached > 0) announceFeed(streams, reached);
     cancelBeat = clock.after(limits.worker_beat_ms, beat);
   };
-  const run = async (): Promise<void> => {
-    for (let failures = 0; !ending.signal.aborted;) {
-      if (!leases.held(feed_name)) {
-        reached = 0;
-        await pause(limits.worker_beat_ms);
-        continue;
-      }
-      session = new AbortController();
-      try {
-        await publish(options, owners, session.signal, (sequence) => {
-          failures = 0;
-          tell(sequence);
-        });
-      } catch (error) {
-        if (ending.signal.aborted) return;
-        // The first of a row: while the server is away each would be one more.
-        if (failures === 0)
-          report({ what: "the feed could not be written; it is tried again", error });
-        failures += 1;
-      }
-      const backoff_ms = limits.runner_backoff_ms * 2 ** Math.min(failures, 10);
-      await pause(failures === 0 ? 0 : Math.min(backoff_ms, limits.runner_backoff_ms_max));
-    }
-  };
-  beat();
-  const running = run();
+  let cancelBeat = clock.after(limits.worker_beat_ms, beat);
   return {
     reached: () => reached,
     async stop() {
-      ending.abort();
-      session.abort();
-      wake();
-      await running;
+      await duty.stop();
       cancelBeat();
-      ended();
-      await leases.release();
     },
   };
 }

@@ -3,7 +3,7 @@
  * event twice at worst. It follows the workspaces' events and keeps a delivery for each webhook that
  * is enabled; a change of a webhook ends its delivery and begins it anew.
  */
-import { type ActorRef, type Clock, type Ids, workspaceRef } from "../../schemas/ids.ts";
+import { type Ids, workspaceRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { feedFilters, workspaceFilter } from "../../schemas/subjects.ts";
 import type { Streams } from "../../streams/connection.ts";
@@ -12,7 +12,7 @@ import { dropFeedReader, feedReaders, openFeedReader } from "../../streams/feed/
 import { openRecords, type Records } from "../../streams/feed/records.ts";
 import { readCommits } from "../../streams/log/reader.ts";
 import type { CommandPublisher } from "../../streams/queue/commands.ts";
-import { holdLeases } from "../../streams/queue/leases.ts";
+import { type DutyParts, holdDuty } from "../duty.ts";
 import { deliver, type DeliveryParts } from "./delivery.ts";
 import { openMemory } from "./memory.ts";
 import { foldWebhooks, type Webhook, type Webhooks } from "./registry.ts";
@@ -20,17 +20,12 @@ import { openSlots } from "./slots.ts";
 
 const lease = "webhooks";
 
-export interface WebhookOptions {
-  readonly streams: Streams;
+export interface WebhookOptions extends DutyParts {
   readonly vault: Vault;
-  readonly clock: Clock;
   readonly ids: Ids;
-  /** The holder of the lease. */
-  readonly holder: string;
   readonly publish: CommandPublisher;
   /** Whether private and loopback addresses may be posted to. */
   readonly anywhere: boolean;
-  readonly report: (problem: { what: string; ref?: ActorRef; error?: unknown }) => void;
   /** Other times than those of `limits`, for tests. */
   readonly times?: Partial<
     Pick<DeliveryParts, "timeout_ms" | "retry_ms" | "failing_ms" | "ack_ms">
@@ -38,54 +33,19 @@ export interface WebhookOptions {
 }
 
 /** Throws `AppError("unavailable")` when the leases cannot be reached. */
-export async function startWebhooks(options: WebhookOptions): Promise<{ stop(): Promise<void> }> {
-  const { streams, clock, holder, report } = options;
-  const leases = await holdLeases(streams, [lease], { holder, clock });
-  const ending = new AbortController();
-  let session = new AbortController();
-  let wake = (): void => undefined;
-  const ended = leases.changes(() => {
-    if (!leases.held(lease)) session.abort();
-    wake();
+export const startWebhooks = (options: WebhookOptions): Promise<{ stop(): Promise<void> }> =>
+  holdDuty(options, {
+    lease,
+    trouble: "webhooks cannot be served; it is tried again",
+    run: (signal, well) => follow(options, signal, well),
   });
-  const pause = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const cancel = clock.after(ms, resolve);
-      wake = () => {
-        cancel();
-        resolve();
-      };
-      if (ending.signal.aborted) wake();
-    });
-  const run = async (): Promise<void> => {
-    while (!ending.signal.aborted) {
-      if (leases.held(lease)) {
-        session = new AbortController();
-        try {
-          await follow(options, session.signal);
-        } catch (error) {
-          if (ending.signal.aborted) return;
-          report({ what: "webhooks cannot be served; it is tried again", error });
-          await pause(limits.runner_backoff_ms_max);
-        }
-      } else await pause(limits.worker_beat_ms);
-    }
-  };
-  const running = run();
-  return {
-    async stop() {
-      ending.abort();
-      session.abort();
-      wake();
-      await running;
-      ended();
-      await leases.release();
-    },
-  };
-}
 
 /** Follows the workspaces until the signal, with a delivery for each webhook. */
-async function follow(options: WebhookOptions, signal: AbortSignal): Promise<void> {
+async function follow(
+  options: WebhookOptions,
+  signal: AbortSignal,
+  well: () => void,
+): Promise<void> {
   const { streams, vault, clock } = options;
   const webhooks: Webhooks = new Map();
   const running = new Map<string, Running>();
@@ -95,6 +55,7 @@ async function follow(options: WebhookOptions, signal: AbortSignal): Promise<voi
   let cancel = (): void => undefined;
   let swept = false;
   const settle = (): void => {
+    well();
     if (!swept) void sweep(streams, webhooks);
     swept = true;
     for (const key of changed) {
