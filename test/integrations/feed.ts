@@ -4,10 +4,12 @@ import { expect } from "vitest";
 import { type Publisher, startPublisher } from "../../integrations/publisher.ts";
 import { empty_head, type Head } from "../../schemas/commit.ts";
 import type { DomainEvent } from "../../schemas/events.ts";
+import { feedEvent } from "../../schemas/feed.ts";
 import { type ActorRef, type By, type Clock, systemClock } from "../../schemas/ids.ts";
 import type { Streams } from "../../streams/connection.ts";
 import { readBatch } from "../../streams/log/batches.ts";
-import { type Client, draft } from "../streams/system.ts";
+import type { Log } from "../../streams/log/log.ts";
+import { all, type Client, draft } from "../streams/system.ts";
 
 export interface Told {
   readonly seq: number;
@@ -48,6 +50,20 @@ export function cloudEvent(body: string): CloudEventV1<Data> {
 
 /** The ids that the public events among `events` have; `from` is the revision of the first. */
 export const ids = (found: readonly Told[]): string[] => found.map(({ event }) => event.id);
+
+/** The ids of what is public in the log of these actors, in the order in which it must be told. */
+export async function publicIds(log: Log, refs: readonly ActorRef[]): Promise<string[]> {
+  const found: { id: string; sequence: number }[] = [];
+  for (const ref of refs) {
+    for (const commit of await all(log.read(ref, empty_head))) {
+      for (const index of commit.events.keys()) {
+        const one = feedEvent(commit, index, null);
+        if (one !== null) found.push({ id: one.id, sequence: commit.sequence });
+      }
+    }
+  }
+  return found.toSorted((a, b) => a.sequence - b.sequence).map(({ id }) => id);
+}
 
 /** A publisher of its own; `holder` twice makes two that publish at once. */
 export function publisherOn(

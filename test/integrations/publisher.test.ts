@@ -12,7 +12,7 @@ import type { Publisher } from "../../integrations/publisher.ts";
 import { startNats } from "../support/services.ts";
 import { all, newRef, said, startSystem, type System, titled } from "../streams/system.ts";
 import { patiently } from "../streams/writers.ts";
-import { ids, line, publisherOn, reached, told } from "./feed.ts";
+import { ids, line, publicIds, publisherOn, reached, told } from "./feed.ts";
 
 let system: System;
 const publishers: Publisher[] = [];
@@ -44,21 +44,6 @@ const end = async (publisher: Publisher): Promise<void> => {
   publishers.splice(publishers.indexOf(publisher), 1);
   await publisher.stop();
 };
-/** The ids of what is public in the log of these actors. */
-async function publicIds(refs: readonly ActorRef[]): Promise<string[]> {
-  const found: { id: string; sequence: number }[] = [];
-  const { log } = system;
-  for (const ref of refs) {
-    for (const commit of await all(log.read(ref, empty_head))) {
-      for (const index of commit.events.keys()) {
-        const one = feedEvent(commit, index, null);
-        if (one !== null) found.push({ id: one.id, sequence: commit.sequence });
-      }
-    }
-  }
-  return found.toSorted((a, b) => a.sequence - b.sequence).map(({ id }) => id);
-}
-
 test("every public event is one valid CloudEvent, in the order of the log, and nothing else is told", async () => {
   // What a worker reports of itself is told under the name of whose conversation it is.
   const one = line(system, newRef("acme"), { type: "system", id: systemIds() });
@@ -201,7 +186,7 @@ test("two that publish at once tell everything once", async () => {
   }
   for (const one of both) await reached(one, last);
   const refs = lines.map(({ ref }) => ref);
-  expect(ids(await told(system.streams))).toEqual(await publicIds(refs));
+  expect(ids(await told(system.streams))).toEqual(await publicIds(system.log, refs));
 }, 60_000);
 
 test("a full feed makes it wait, not skip; a server that is killed makes it go on from what is there", async () => {
@@ -217,7 +202,7 @@ test("a full feed makes it wait, not skip; a server that is killed makes it go o
   expect(publisher.reached()).toBeLessThan(last);
   await streams.jsm.streams.update("FEED", { ...config, max_msgs: -1 });
   await reached(publisher, last);
-  expect(ids(await told(streams))).toEqual(await publicIds([ref]));
+  expect(ids(await told(streams))).toEqual(await publicIds(system.log, [ref]));
 
   const { port, dir } = system.server;
   let server = system.server;
@@ -229,7 +214,7 @@ test("a full feed makes it wait, not skip; a server that is killed makes it go o
       last = await patiently(() => say(titled("after a kill")));
     }
     await reached(publisher, last);
-    expect(ids(await told(streams))).toEqual(await publicIds([ref]));
+    expect(ids(await told(streams))).toEqual(await publicIds(system.log, [ref]));
     await end(publisher);
   } finally {
     await streams.close();
