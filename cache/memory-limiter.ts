@@ -55,6 +55,11 @@ export class MemoryLimiter implements Limiter {
     return verdicts;
   }
 
+  /** What this limit would say; takes nothing. */
+  look(ask: Ask): Verdict {
+    return this.#look(ask, this.#now()).verdict;
+  }
+
   #look(ask: Ask, now: number): Looked {
     const kept = this.#kept.get(ask.key);
     this.#kept.delete(ask.key);

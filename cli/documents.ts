@@ -97,6 +97,7 @@ const classes: Readonly<Record<LimitClass, string>> = {
   connect: "WebSocket handshakes (counted by each gateway for itself)",
   read: "Reads over HTTP",
   "sign-in": "Sign-ins, registrations, refreshes",
+  refused: "Credentials that are wrong or missing (counted by each gateway for itself)",
 };
 
 function limitsMarkdown(): string {

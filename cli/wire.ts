@@ -283,6 +283,7 @@ function ratesOf(config: Config): Rates {
     reads: config.get("COLLOQUY_READS_PER_MINUTE") ?? d.reads,
     tenantCommands: config.get("COLLOQUY_TENANT_COMMANDS_PER_MINUTE") ?? d.tenantCommands,
     signIns: config.get("COLLOQUY_SIGN_INS_PER_MINUTE") ?? d.signIns,
+    refused: config.get("COLLOQUY_REFUSED_PER_MINUTE") ?? d.refused,
     handshakes: config.get("COLLOQUY_HANDSHAKES_PER_MINUTE") ?? d.handshakes,
     connectionsPerUser: config.get("COLLOQUY_CONNECTIONS_PER_USER") ?? d.connectionsPerUser,
     connectionsPerIp: config.get("COLLOQUY_CONNECTIONS_PER_IP") ?? d.connectionsPerIp,

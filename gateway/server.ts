@@ -28,7 +28,7 @@ import { ipOf } from "./limits/admit.ts";
 import type { Share } from "./limits/buffers.ts";
 import { limitedBody, rateLimitHeaders } from "./limits/gate.ts";
 import type { GatewayPorts } from "./ports.ts";
-import { handle } from "./http/routes.ts";
+import { handle, retryAfter } from "./http/routes.ts";
 import { callerOf, openService, type Service } from "./service.ts";
 import { Session, type Wire } from "./sockets/socket.ts";
 
@@ -283,11 +283,10 @@ function upgrade(
     const headers = { ...rateLimitHeaders(admission), "Retry-After": `${admission.retry_s}` };
     return exchange.problem("rate_limited", limitedBody(admission).message, headers);
   }
-  if (credential === null) return exchange.problem("unauthenticated");
   try {
     const { path, query } = exchange;
     const stream = path === "/ws/chat" ? null : readChatStream(path, query);
-    const identity = service.authenticate(credential);
+    const identity = service.authenticate(credential, ip);
     if (identity instanceof Promise) identity.catch(() => undefined);
     const place = service.connections.enterIp(ip);
     if (place === null) {
@@ -305,7 +304,8 @@ function upgrade(
       context,
     );
   } catch (error) {
-    exchange.problem(error instanceof AppError ? error.code : "internal");
+    if (!(error instanceof AppError)) return exchange.problem("internal");
+    exchange.problem(error.code, error.message, retryAfter(error));
   }
 }
 

@@ -59,9 +59,11 @@ export function openService(ports: GatewayPorts): Service {
   const people = openPeople(log);
   const revocations = new Revocations(clock);
   const following = followRevocations({ streams, revocations, clock, report });
+  const gate = new Gate(ports.limiter, ports.rates, clock);
   const authenticate = openAuthenticate({
     ...{ ring, clock, judges: [judgeApiKeys(people, revocations), judgeIssuers(ports.issuers)] },
     refuse: (who) => revocations.refuse(who),
+    gate,
   });
   const lanes = openLanes(ports.streams, ports.vault, ports.ids());
   const owners = new Owners({ log, clock, report });
@@ -95,7 +97,7 @@ export function openService(ports: GatewayPorts): Service {
     watches,
     streams: new Set(),
     cutStreams: new CutStreams(clock),
-    gate: new Gate(ports.limiter, ports.rates, clock),
+    gate,
     connections: new Connections(ports.rates),
     buffers: new Buffers(),
     addressOf: clientAddresses(ports.trustedProxies),

@@ -163,14 +163,22 @@ export const errorBody = (code: ErrorCode, detail?: string): ErrorBody => ({
 /** An expected failure on its way to its sender. Programmer errors are asserts, not this. */
 export class AppError extends Error {
   readonly code: ErrorCode;
+  /** Whole seconds after which it may succeed; null when that is not known. */
+  readonly retry_s: number | null;
 
-  constructor(code: ErrorCode, detail?: string, options?: ErrorOptions) {
+  constructor(
+    code: ErrorCode,
+    detail?: string,
+    { retry_s, ...options }: ErrorOptions & { readonly retry_s?: number } = {},
+  ) {
     super(detail ?? errors[code].message, options);
     this.name = "AppError";
     this.code = code;
+    this.retry_s = retry_s ?? null;
   }
 
   body(): ErrorBody {
-    return { code: this.code, message: this.message };
+    const { code, message, retry_s } = this;
+    return retry_s === null ? { code, message } : { code, message, retryAfter: retry_s };
   }
 }

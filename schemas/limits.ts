@@ -69,6 +69,10 @@ assert(
   "a streamed answer that waits is sent twice before it is cut",
 );
 assert(
+  l.credentials_judged_per_ip_max * 2 < l.credentials_judged_max,
+  "whoever invents credentials leaves room for others",
+);
+assert(
   l.commands_in_flight_per_tenant_max * 2 < l.commands_in_flight_max,
   "a tenant that sends as much as it may leaves room for others",
 );

@@ -4,7 +4,7 @@
  */
 import { limits } from "./limits.ts";
 
-/** `command` and `read` are requests over HTTP, `ws-command` frames. */
+/** `command` and `read` are requests over HTTP, `ws-command` frames, `refused` credentials. */
 export const limit_classes = [
   "command",
   "ws-command",
@@ -13,6 +13,7 @@ export const limit_classes = [
   "connect",
   "read",
   "sign-in",
+  "refused",
 ] as const;
 export type LimitClass = (typeof limit_classes)[number];
 
@@ -34,6 +35,8 @@ export interface Rates {
   readonly handshakes: number;
   /** Sign-ins, registrations and refreshes from one IP address, in 60 s. */
   readonly signIns: number;
+  /** Credentials from one IP address that are refused, in 60 s. */
+  readonly refused: number;
   /** Open sockets. */
   readonly connectionsPerUser: number;
   readonly connectionsPerIp: number;
@@ -46,6 +49,7 @@ export const default_rates: Rates = {
   tenantCommands: 60_000,
   handshakes: 6_000,
   signIns: 300,
+  refused: 600,
   connectionsPerUser: 1_000,
   connectionsPerIp: 20_000,
 };
@@ -101,5 +105,7 @@ export function rateTable(rates: Rates): RateTable {
       account: bucket(rates.signIns / people_per_ip, people_per_ip * minute_ms),
       ip: bucket(rates.signIns, minute_ms),
     },
+    // Good ones are not counted, so that whoever shares an address with a guesser is let in.
+    refused: { ...none, ip: bucket(rates.refused, minute_ms) },
   };
 }

@@ -121,6 +121,10 @@ export const keys = {
     `${default_rates.signIns}`,
     "Sign-ins, registrations and refreshes from one IP address; of one account a tenth of it in ten minutes.",
   ),
+  COLLOQUY_REFUSED_PER_MINUTE: each_minute(
+    `${default_rates.refused}`,
+    "Wrong or missing credentials from one IP address at one gateway; past that it is answered 429 in place of 401, and no API key that was not good here before is looked up for it.",
+  ),
   COLLOQUY_HANDSHAKES_PER_MINUTE: each_minute(
     `${default_rates.handshakes}`,
     "WebSockets that one user, and one IP address, may open at one gateway.",

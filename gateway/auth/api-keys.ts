@@ -1,7 +1,8 @@
 /**
  * API keys as credentials: `clq_<tenant>.<key>.<secret>`. A key may do what its user's role allows now
  * and its scopes allow besides. One that was good a moment ago is judged from memory; a change of the
- * tenant's members or keys makes the gateway look again (I10).
+ * tenant's members or keys makes the gateway look again (I10). One that was good before is told apart
+ * from one that somebody invents.
  */
 import { AppError } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -17,10 +18,11 @@ interface Good {
 }
 
 export function judgeApiKeys(people: People, revocations: Revocations): Judge {
-  /** By the hash of the key. */
+  /** By the hash of the key; what was looked at longest ago comes first. */
   const good = new Map<string, Good>();
   revocations.onChange((tenant) => {
-    for (const [hash, { who }] of good) if (who.tenant === tenant) good.delete(hash);
+    for (const [hash, { who }] of good)
+      if (who.tenant === tenant) good.set(hash, { who, until_ms: 0 });
   });
   const look = async (credential: string, now_ms: number): Promise<Identity> => {
     const named = parseApiKey(credential);
@@ -36,15 +38,36 @@ export function judgeApiKeys(people: People, revocations: Revocations): Judge {
     if (expires_ms <= now_ms) throw new AppError("unauthenticated", "The API key has expired.");
     const { user, scopes } = key;
     const who = { tenant, user, role, expires_ms, session: null, key: id, scopes };
-    if (good.size >= limits.api_keys_known_max) good.clear();
-    const until_ms = Math.min(now_ms + limits.api_key_known_ms, expires_ms);
-    good.set(hashOfSecret(credential), { who, until_ms });
     return who;
+  };
+  const keep = (hash: string, who: Identity, now_ms: number): void => {
+    for (const oldest of good.keys()) {
+      if (good.size < limits.api_keys_known_max) break;
+      good.delete(oldest);
+    }
+    const until_ms = Math.min(now_ms + limits.api_key_known_ms, who.expires_ms);
+    good.set(hash, { who, until_ms });
   };
   return (credential, now_ms) => {
     if (!credential.startsWith("clq_")) return null;
-    const found = good.get(hashOfSecret(credential));
-    return found !== undefined && found.until_ms > now_ms ? found.who : look(credential, now_ms);
+    const hash = hashOfSecret(credential);
+    const found = good.get(hash);
+    if (found !== undefined && found.until_ms > now_ms) return found.who;
+    return {
+      familiar: found !== undefined,
+      async judge() {
+        try {
+          const who = await look(credential, now_ms);
+          good.delete(hash);
+          keep(hash, who, now_ms);
+          return who;
+        } catch (error) {
+          // It is good no more: from here on it is a stranger's.
+          if (error instanceof AppError && error.code === "unauthenticated") good.delete(hash);
+          throw error;
+        }
+      },
+    };
   };
 }
 

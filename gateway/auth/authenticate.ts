@@ -1,21 +1,38 @@
 /**
  * The one door: an access token, an API key or another issuer's token becomes an identity, or one
  * coded refusal, the same for HTTP, server-sent events and WebSocket. What can be judged from memory
- * is judged at once; only an unknown key or an unknown issuer's key waits, and only so many do (I11).
+ * is judged at once; what somebody must be asked for waits, and only so many do (I11).
+ *
+ * What is refused costs its address something, and past a limit nobody is asked for that address any
+ * more, so strangers who invent credentials keep nobody else from using good ones (I10): a token, or a
+ * key that was good here before, is judged whatever its address has done.
  */
 import { AppError } from "../../schemas/errors.ts";
 import type { Clock } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Exchange } from "../http/exchange.ts";
+import { type Admission, type Gate, limitedBody } from "../limits/gate.ts";
+import { Turnstile } from "../turnstile.ts";
 import { verifyAccessToken } from "./access-token.ts";
 import type { Identity } from "./identity.ts";
 import type { KeyRing } from "./key-ring.ts";
 
-/** Throws `AppError`, or rejects with it: `unauthenticated`, `token_expired`, `overloaded`, `unavailable`. */
-export type Authenticate = (credential: string) => Identity | Promise<Identity>;
+/**
+ * Judges what an address (as clientAddresses gives it) brings; null when it brings nothing. Throws
+ * `AppError`, or rejects with it: `unauthenticated`, `token_expired`, `rate_limited`, `overloaded`,
+ * `unavailable`.
+ */
+export type Authenticate = (credential: string | null, ip: string) => Identity | Promise<Identity>;
+
+/** A credential that takes time. */
+export interface Pending {
+  /** It was good here before, or nobody has to be asked: strangers cannot make many of these wait. */
+  readonly familiar: boolean;
+  judge(): Promise<Identity>;
+}
 
 /** Judges credentials of its own kind; null for those that are not. Throws as `Authenticate` does. */
-export type Judge = (credential: string, now_ms: number) => Identity | Promise<Identity> | null;
+export type Judge = (credential: string, now_ms: number) => Identity | Pending | null;
 
 export function openAuthenticate(parts: {
   readonly ring: KeyRing;
@@ -24,34 +41,64 @@ export function openAuthenticate(parts: {
   readonly judges: readonly Judge[];
   /** Throws when the credential was revoked in the meantime. */
   readonly refuse: (who: Identity) => void;
+  readonly gate: Pick<Gate, "stranger" | "refusing">;
 }): Authenticate {
-  const { ring, clock, judges, refuse } = parts;
-  let waiting = 0;
+  const { ring, clock, judges, refuse, gate } = parts;
+  const strangers = waitingRoom(limits.credentials_judged_per_ip_max);
+  const familiars = waitingRoom(limits.credentials_judged_max);
   const admitted = (who: Identity): Identity => {
     refuse(who);
     return who;
   };
-  const wait = async (judged: Promise<Identity>): Promise<Identity> => {
-    waiting += 1;
+  const wait = async (
+    judge: Pending["judge"],
+    ip: string,
+    leave: () => void,
+  ): Promise<Identity> => {
     try {
-      return admitted(await judged);
+      return admitted(await judge());
+    } catch (error) {
+      if (isRefusal(error)) gate.refusing(ip);
+      throw error;
     } finally {
-      waiting -= 1;
+      leave();
     }
   };
-  return (credential) => {
+  const judged = (credential: string, ip: string): Identity | Promise<Identity> => {
     if (credential.length > limits.credential_chars_max) throw new AppError("unauthenticated");
     const now_ms = clock.now();
     for (const judge of judges) {
-      const judged = judge(credential, now_ms);
-      if (judged === null) continue;
-      if (!(judged instanceof Promise)) return admitted(judged);
-      if (waiting < limits.credentials_judged_max) return wait(judged);
-      judged.catch(() => undefined);
-      throw new AppError("overloaded", "Too many credentials are being looked up; try again.");
+      const found = judge(credential, now_ms);
+      if (found === null) continue;
+      if (!("judge" in found)) return admitted(found);
+      if (!found.familiar) pass(gate.stranger(ip));
+      const room = found.familiar ? familiars : strangers;
+      return wait(() => found.judge(), ip, room.enter(ip));
     }
     return admitted(verifyAccessToken(ring, credential, now_ms));
   };
+  return (credential, ip) => {
+    try {
+      if (credential === null) throw new AppError("unauthenticated");
+      return judged(credential, ip);
+    } catch (error) {
+      if (isRefusal(error)) pass(gate.refusing(ip));
+      throw error;
+    }
+  };
+}
+
+const waitingRoom = (each_max: number): Turnstile =>
+  new Turnstile(limits.credentials_judged_max, each_max);
+
+/** What an invented credential is told. One that was good and has expired was not invented. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof AppError && error.code === "unauthenticated";
+
+function pass(admission: Admission): void {
+  if (admission.admitted) return;
+  const { code, message } = limitedBody(admission);
+  throw new AppError(code, message, { retry_s: admission.retry_s });
 }
 
 /** `Authorization: Bearer …`; null when there is none. */

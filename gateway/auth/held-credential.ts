@@ -24,13 +24,16 @@ const rightsOf = ({ role, scopes }: Identity): string => JSON.stringify([role, s
 export class HeldCredential {
   readonly #parts: Parts;
   readonly #holder: Holder;
+  readonly #ip: string;
   #identity: Identity;
   #timers: (() => void)[] = [];
   #release = (): void => undefined;
   #closed = false;
 
-  constructor(parts: Parts, identity: Identity, holder: Holder) {
+  /** `ip`: whose address the socket counts for. */
+  constructor(parts: Parts, identity: Identity, ip: string, holder: Holder) {
     this.#parts = parts;
+    this.#ip = ip;
     this.#identity = identity;
     this.#holder = holder;
   }
@@ -56,7 +59,7 @@ export class HeldCredential {
    */
   async renew(token: string): Promise<number> {
     const { authenticate, ports } = this.#parts;
-    const identity = await authenticate(token);
+    const identity = await authenticate(token, this.#ip);
     if (identity.tenant !== this.#identity.tenant || identity.user !== this.#identity.user) {
       const detail = "The token is of another user; open another socket.";
       throw new AppError("unauthenticated", detail);

@@ -44,7 +44,9 @@ export function judgeIssuers(issuers: readonly Issuer[]): Judge {
     if (found === undefined) return null;
     // Nothing that a token calls critical is known here, as with our own.
     if (fieldsOf(header)["crit"] !== undefined) throw new AppError("unauthenticated");
-    return judged(found, credential, now_ms);
+    const { kid } = fieldsOf(header);
+    const here = found.keys.jwks()?.keys.some((key) => key.kid === kid);
+    return { familiar: here === true, judge: () => judged(found, credential, now_ms) };
   };
 }
 

@@ -25,7 +25,7 @@ import * as chat from "../api/chat-api.ts";
 import type { Exchange } from "./exchange.ts";
 import * as history from "../api/history-api.ts";
 import { sameRequest } from "./idempotency.ts";
-import { admit } from "../limits/admit.ts";
+import { admit, ipOf } from "../limits/admit.ts";
 import * as shares from "../api/shares-api.ts";
 import { matcher } from "./matcher.ts";
 import { openAiRefusal, speaksOpenAi } from "../openai/errors.ts";
@@ -83,6 +83,10 @@ const checks: ReadonlyMap<Operation, Checks> = new Map(
 );
 const isUuidPart = compile(Uuid);
 
+/** When to come again, where that is known. */
+export const retryAfter = ({ retry_s }: AppError): Record<string, string> =>
+  retry_s === null ? {} : { "Retry-After": String(retry_s) };
+
 /** Answers one request; never throws. */
 export async function handle(
   exchange: Exchange,
@@ -97,7 +101,9 @@ export async function handle(
     }
     await dispatch(exchange, service);
   } catch (error) {
-    if (error instanceof AppError) return exchange.problem(error.code, error.message);
+    if (error instanceof AppError) {
+      return exchange.problem(error.code, error.message, retryAfter(error));
+    }
     service.ports.report({ what: `${exchange.method} failed (trace ${exchange.traceId})`, error });
     exchange.problem("internal");
   }
@@ -178,9 +184,7 @@ async function run(
     return operation.run(asked(exchange, service, operation, params, await incoming), exchange);
   }
   if (!accepts(exchange, operation)) throw new AppError("not_acceptable");
-  const credential = bearerOf(exchange);
-  if (credential === null) throw new AppError("unauthenticated");
-  const who = await service.authenticate(credential);
+  const who = await service.authenticate(bearerOf(exchange), ipOf(exchange, service));
   await admit(exchange, service, operation.limit, who);
   must(who, operation.access);
   const bytes = await incoming;

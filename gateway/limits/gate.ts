@@ -95,6 +95,22 @@ export class Gate {
     return this.#take("sign-in", [this.#wanted("sign-in", "account", "-", account)]);
   }
 
+  /**
+   * Whether a credential of this address may be looked up by asking somebody: not when too many have
+   * been refused. Takes nothing; counted here alone, as handshakes are.
+   */
+  stranger(ip: string): Admission {
+    const wanted = this.#wanted("refused", "ip", "-", ip);
+    return wanted === null
+      ? free
+      : this.#judge("refused", [wanted], [this.#local.look(wanted.ask)]);
+  }
+
+  /** Counts a credential of this address that is refused. */
+  refusing(ip: string): Admission {
+    return this.#here("refused", this.#wanted("refused", "ip", "-", ip));
+  }
+
   #wanted(cls: LimitClass, scope: LimitScope, tenant: string, who: string): Wanted | null {
     const rate = this.table[cls][scope];
     if (rate === null) return null;

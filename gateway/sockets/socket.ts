@@ -71,7 +71,7 @@ export class Session {
   constructor(service: Service, wire: Wire, identity: Identity, caller: Caller) {
     this.#service = service;
     this.#wire = wire;
-    this.#credential = new HeldCredential(service, identity, {
+    this.#credential = new HeldCredential(service, identity, caller.ip, {
       warn: () => this.#warn(),
       end: (code) => this.fail(code),
     });

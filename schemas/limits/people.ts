@@ -37,6 +37,8 @@ export const peopleLimits = {
   credential_chars_max: 8_192,
   /** Credentials that wait for an issuer or for the log; a further one is refused. */
   credentials_judged_max: 1_000,
+  /** Of these, those of one IP address (I10). */
+  credentials_judged_per_ip_max: 250,
 
   password_chars_min: 8,
   /** Refused before it is hashed. */

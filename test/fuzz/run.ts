@@ -31,6 +31,7 @@ const without_rates = {
   COLLOQUY_WS_COMMANDS_PER_MINUTE: "0",
   COLLOQUY_TENANT_COMMANDS_PER_MINUTE: "0",
   COLLOQUY_SIGN_INS_PER_MINUTE: "0",
+  COLLOQUY_REFUSED_PER_MINUTE: "0",
   COLLOQUY_HANDSHAKES_PER_MINUTE: "0",
 };
 /** What memory may grow by from the second quarter to the last, caches that fill up included. */

@@ -8,6 +8,7 @@ import { WebSocket } from "ws"; // typed by ws-client.d.ts
 import { decodeJwt } from "jose";
 import { openKeyRing } from "../../../gateway/auth/key-ring.ts";
 import type { Gateway } from "../../../gateway/server.ts";
+import { default_rates } from "../../../schemas/rates.ts";
 import { readIssuers } from "../../../schemas/issuers.ts";
 import { secret } from "../../streams/system.ts";
 import { openForeign } from "../foreign.ts";
@@ -86,6 +87,64 @@ describe("API keys", () => {
     socket.send({ type: "auth", token: await role("admin") });
     await socket.next("authenticated");
     socket.end();
+  });
+
+  test("I10: inventing credentials costs their address, and keeps no good one out", async () => {
+    const at = await running.another({
+      rates: { ...default_rates, refused: 20 },
+      trustedProxies: ["127.0.0.1"],
+    });
+    await register(here, "lou@example.org");
+    const token = (await signIn(here, "lou@example.org")).accessToken;
+    const newKey = async (name: string) => {
+      const made = await ask(here, "POST", "/api/v1/api-keys", {
+        ...{ token, body: { name, scopes: ["read"] } },
+      });
+      return { id: String(made.body["id"]), key: String(made.body["key"]) };
+    };
+    const [used, unused, other] = await Promise.all(["used", "unused", "other"].map(newKey));
+    const headersOf = (credential: string | undefined, from: string): Record<string, string> => ({
+      ...(credential === undefined ? {} : { authorization: `Bearer ${credential}` }),
+      "x-forwarded-for": from,
+    });
+    const read = async (credential: string | undefined, from = "203.0.113.1") => {
+      const response = await fetch(`${at.url}${profile}`, { headers: headersOf(credential, from) });
+      const { code = null } = (await response.json()) as { code?: string }; // as every answer
+      return { status: response.status, code, retry: response.headers.get("retry-after") };
+    };
+    const invented = (): string => `${(unused?.key ?? "").slice(0, -43)}${"x".repeat(43)}`;
+    expect((await read(used?.key)).status).toBe(200);
+    for (let n = 0; n < 20; n++) expect((await read(invented())).status).toBe(401);
+    for (const credential of [invented(), "no.token.atall", undefined]) {
+      const refused = await read(credential);
+      expect(refused).toMatchObject({ status: 429, code: "rate_limited" });
+      expect(Number(refused.retry)).toBeGreaterThan(0);
+    }
+    const status = new Promise((resolve) => {
+      const options = { headers: headersOf(invented(), "203.0.113.1") };
+      const socket = new WebSocket(`${at.url.replace("http", "ws")}/ws/chat`, options);
+      socket.on("unexpected-response", (_: unknown, response: { statusCode: number }) => {
+        resolve(response.statusCode);
+        socket.close();
+      });
+      socket.on("error", () => undefined);
+    });
+    expect(await status).toBe(429);
+    // Of the same address: a token, one that is only old, and a key that was good before, also when
+    // the tenant's keys have changed and it must be looked up again.
+    expect((await read(token)).status).toBe(200);
+    const { user, tenant } = decodeJwt<{ user: string; tenant: string }>(token);
+    expect(await read(await running.token(user, tenant, -1))).toMatchObject({
+      ...{ status: 401, code: "token_expired" },
+    });
+    await ask(here, "DELETE", `/api/v1/api-keys/${other?.id ?? ""}`, { token });
+    expect((await read(used?.key)).status).toBe(200);
+    // A key that this gateway never saw has to wait there, and comes in from everywhere else.
+    expect((await read(unused?.key)).status).toBe(429);
+    expect((await read(unused?.key, "203.0.113.2")).status).toBe(200);
+    expect((await read(unused?.key)).status).toBe(200);
+    const metrics = await (await fetch(`${at.url}/metrics`)).text();
+    expect(metrics).toMatch(/colloquy_limited_total\{class="refused",by="ip"\} [1-9]/);
   });
 
   test("I11: thousands of handshakes that wait for their credential lose no socket", async () => {
