@@ -212,6 +212,7 @@ export async function startSystem(
           feed: feed.reached,
           models: () => models.list(),
           knowsModel: (name) => models.route(name) !== null,
+          embed: models.embed,
           page: webAssets(),
           local: embedded.nats
             ? { tenant: config.get("COLLOQUY_TENANT") ?? "main", user: "you" }

@@ -4,6 +4,7 @@ import type { Queries } from "../projections/queries/queries.ts";
 import type { ActorRef, Clock, Ids } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import type { Issuer } from "../schemas/issuers.ts";
+import type { Embed } from "../schemas/models.ts";
 import type { Rates } from "../schemas/rates.ts";
 import type { CommandPublisher } from "../streams/queue/commands.ts";
 import type { Streams } from "../streams/connection.ts";
@@ -56,6 +57,8 @@ export interface GatewayPorts {
   feed(): number | null;
   models(): readonly { readonly id: string; readonly provider: string }[];
   knowsModel(name: string): boolean;
+  /** Null where no provider is configured. */
+  readonly embed: Embed | null;
   /** The web app: URL path → asset. */
   readonly page: ReadonlyMap<string, Asset>;
   /** Who the page's visitor is when embedded; null when visitors must bring a token. */

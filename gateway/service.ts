@@ -51,6 +51,8 @@ export interface Service {
   addressOf(peer: string, forwarded: string): string;
   /** Conversations that are being folded from the log. */
   readonly folding: Turnstile;
+  /** Embeddings that are being computed. */
+  readonly embedding: Turnstile;
   stop(): void;
 }
 
@@ -102,6 +104,10 @@ export function openService(ports: GatewayPorts): Service {
     buffers: new Buffers(),
     addressOf: clientAddresses(ports.trustedProxies),
     folding: new Turnstile(limits.histories_folded_max, limits.histories_folded_per_tenant_max),
+    embedding: new Turnstile(
+      limits.embeddings_running_max,
+      limits.embeddings_running_per_tenant_max,
+    ),
     stop() {
       following.stop();
       watches.stop();

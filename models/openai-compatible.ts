@@ -11,11 +11,14 @@ import { Agent, type Dispatcher } from "undici";
 import type { Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import {
+  type Embedded,
+  type EmbeddingRequest,
   ModelError,
   type ModelDelta,
   type ModelRequest,
   type ModelUsage,
 } from "../schemas/models.ts";
+import { askEmbeddings } from "./openai-embeddings.ts";
 import { field, retryAfter, statusError, transportError, withUsage } from "./openai-errors.ts";
 import { readStream, type StreamReader } from "./openai-stream.ts";
 import { costUsd } from "./prices.ts";
@@ -42,6 +45,8 @@ export interface OpenAiProvider {
   generate(request: ModelRequest, signal: AbortSignal): AsyncGenerator<ModelDelta, void, void>;
   /** The ids of `GET /models`; throws a ModelError. */
   models(signal: AbortSignal): Promise<string[]>;
+  /** Throws a ModelError, or the signal's reason. */
+  embed(request: EmbeddingRequest, signal: AbortSignal): Promise<Embedded>;
   /** Ends every connection, also those in use. */
   close(): Promise<void>;
 }
@@ -266,6 +271,11 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
         }
         throw transportError(error, false, null);
       }
+    },
+    embed(request, signal) {
+      const { origin } = base;
+      const wire = { agent, origin, path: path("embeddings"), headers, key, clock: config.clock };
+      return askEmbeddings(wire, request, signal);
     },
     close: () => agent.destroy(),
   };

@@ -9,7 +9,13 @@
  * and with nothing configured, it is the built-in answerer.
  */
 import type { Clock } from "../schemas/ids.ts";
-import { ModelError, type ModelRequest, type ModelRoute, type Models } from "../schemas/models.ts";
+import {
+  type Embed,
+  ModelError,
+  type ModelRequest,
+  type ModelRoute,
+  type Models,
+} from "../schemas/models.ts";
 import { builtin_model, builtin_provider, generateBuiltin } from "./builtin.ts";
 import { createOpenAi, type OpenAiConfig } from "./openai-compatible.ts";
 import { costUsd } from "./prices.ts";
@@ -40,6 +46,8 @@ export interface ModelsConfig {
 }
 
 export interface ModelRegistry extends Models {
+  /** Null where there is no provider: the built-in answerer computes no embeddings. */
+  readonly embed: Embed | null;
   /** Resolves when the provider's list was tried once (at most some seconds); never rejects. */
   listed(): Promise<void>;
   /** Closes every connection to a provider. */
@@ -136,6 +144,7 @@ export function createModels(config: ModelsConfig): ModelRegistry {
       // A turn begun under another configuration, taken over by this process.
       return failing(`No provider "${request.provider}" is configured here.`);
     },
+    embed: provider === null ? null : (request, signal) => provider.embed(request, signal),
     estimate,
     countTokens,
     listed: () => listed,

@@ -95,6 +95,7 @@ export const errors = {
     retryable: true,
   }),
   internal: row(500, "operator", "Something went wrong here; the trace id names it."),
+  not_configured: row(501, "operator", "What this needs is not configured here."),
   overloaded: row(503, "operator", "Too many turns are running; try again.", { retryable: true }),
   unavailable: row(503, "operator", "A part of the service is not reachable; try again.", {
     retryable: true,

@@ -73,6 +73,26 @@ export type ModelErrorCode =
   | "model_bad_answer"
   | "model_not_found";
 
+/** Texts, or tokens, whose vectors are wanted; at most as many as the OpenAI wire format takes. */
+export interface EmbeddingRequest {
+  readonly model: string;
+  /** One text or list of tokens, or many of them. */
+  readonly input: string | readonly string[] | readonly number[] | readonly (readonly number[])[];
+  readonly encoding: "float" | "base64";
+  readonly dimensions: number | undefined;
+}
+
+export interface Embedded {
+  /** In the order of the inputs: numbers, or base64 of little-endian 32-bit floats, as was asked. */
+  readonly vectors: readonly (string | number[])[];
+  readonly model: string;
+  /** As the provider counted; null when it did not say. */
+  readonly tokens: number | null;
+}
+
+/** One call, one attempt. Throws a ModelError, or the signal's reason once its connection is closed. */
+export type Embed = (request: EmbeddingRequest, signal: AbortSignal) => Promise<Embedded>;
+
 /** What `models/` gives to the rest; wired in `cli/wire.ts`. */
 export interface Models {
   /** The route for a wished model (`null`: the default); `null` when no such model is known. */

@@ -62,6 +62,48 @@ export const ChatCompletion = Type.Object({
 });
 export type ChatCompletion = Static<typeof ChatCompletion>;
 
+const Tokenized = Type.Array(Type.Integer({ minimum: 0 }), {
+  minItems: 1,
+  maxItems: limits.embedding_tokens_max,
+});
+const many = { minItems: 1, maxItems: limits.embedding_inputs_max };
+
+export const EmbeddingsBody = Type.Object({
+  model: Type.String({
+    minLength: 1,
+    maxLength: limits.model_chars_max,
+    description: "As the provider names it; it need not be listed.",
+  }),
+  input: Type.Union(
+    [
+      Type.String({ minLength: 1 }),
+      Type.Array(Type.String({ minLength: 1 }), many),
+      Tokenized,
+      Type.Array(Tokenized, many),
+    ],
+    { description: "A text, texts, a list of tokens, or such lists." },
+  ),
+  encoding_format: maybe(Type.Union([Type.Literal("float"), Type.Literal("base64")])),
+  dimensions: maybe(Type.Integer({ minimum: 1, maximum: 100_000 })),
+});
+export type EmbeddingsBody = Static<typeof EmbeddingsBody>;
+
+export const Embeddings = Type.Object({
+  object: Type.Literal("list"),
+  data: Type.Array(
+    Type.Object({
+      object: Type.Literal("embedding"),
+      index: Type.Integer(),
+      embedding: Type.Union([Type.Array(Type.Number()), Type.String()], {
+        description: "Numbers, or base64 of little-endian 32-bit floats.",
+      }),
+    }),
+  ),
+  model: Type.String(),
+  usage: Type.Object({ prompt_tokens: Type.Integer(), total_tokens: Type.Integer() }),
+});
+export type Embeddings = Static<typeof Embeddings>;
+
 /** A part of a path. */
 export const ModelId = Type.String({ minLength: 1, maxLength: limits.model_chars_max });
 

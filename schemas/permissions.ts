@@ -35,6 +35,7 @@ export const permissions = {
   "conversations.write": row("member", "write", "Begin conversations, send, edit, cancel, share."),
   "conversations.manage": row("admin", "manage", "Act on conversations that integrations began."),
   "models.read": row("viewer", "read", "See which models there are."),
+  "models.use": row("member", "write", "Have a model compute embeddings."),
   "members.read": row("member", "read", "See who belongs to the tenant, and with which role."),
   "members.write": row("admin", "manage", "Invite, change roles, remove."),
   "owners.write": row("owner", null, "Make owners, and change or remove one."),

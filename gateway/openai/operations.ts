@@ -3,12 +3,15 @@ import { limits } from "../../schemas/limits.ts";
 import {
   ChatCompletion,
   ChatCompletionBody,
+  Embeddings,
+  EmbeddingsBody,
   ModelId,
   OpenAiModel,
   OpenAiModels,
 } from "../../schemas/openai.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { complete } from "./completions.ts";
+import { embed } from "./embeddings.ts";
 import { listModels, readModel } from "./models.ts";
 
 const completions = (path: `/${string}`, id: string): Operation =>
@@ -34,6 +37,23 @@ const completions = (path: `/${string}`, id: string): Operation =>
 export const operations: readonly Operation[] = [
   completions("/v1/chat/completions", "createChatCompletion"),
   completions("/api/v1/chat/completions", "createChatCompletionAlias"),
+  operation({
+    id: "createEmbeddings",
+    method: "POST",
+    path: "/v1/embeddings",
+    summary: "Vectors of texts, computed by the configured provider.",
+    tag: "openai",
+    access: "models.use",
+    limit: "command",
+    body: EmbeddingsBody,
+    body_bytes_max: limits.embeddings_bytes_max,
+    answers: { 200: Embeddings },
+    refuses: [
+      ...(["not_configured", "model_not_found", "model_unavailable", "model_timeout"] as const),
+      ...(["model_rate_limited", "model_refused", "model_bad_answer"] as const),
+    ],
+    run: (call, exchange) => embed(call, exchange),
+  }),
   operation({
     id: "listModels",
     method: "GET",

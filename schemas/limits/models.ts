@@ -18,4 +18,13 @@ export const modelLimits = {
   model_error_bytes_max: 16 * 1024,
   model_list_bytes_max: 4 * 1024 * 1024,
   models_listed_max: 1_000,
+  /** Embeddings: a request's inputs, its body, the provider's answer (1,900 vectors of 1,536), its patience. */
+  embedding_inputs_max: 2_048,
+  embedding_tokens_max: 8_192,
+  embeddings_bytes_max: 1024 * 1024,
+  embeddings_answer_bytes_max: 16 * 1024 * 1024,
+  embeddings_ms: 30_000,
+  /** Asked for at once by one gateway, of all and of one tenant. */
+  embeddings_running_max: 8,
+  embeddings_running_per_tenant_max: 4,
 } as const;

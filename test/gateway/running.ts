@@ -120,6 +120,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
       models: () => [{ id: "scripted", provider: "openai-compatible" }],
       feed: () => null,
       knowsModel: (name) => name === "scripted",
+      embed: null,
       page: new Map(),
       local: null,
       ...change,

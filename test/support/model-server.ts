@@ -11,6 +11,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { answerTokens, directives, type Answer } from "./model-server-answer.ts";
+import { answerEmbeddings, type EmbeddingAsked } from "./model-server-embeddings.ts";
 import { createGate } from "./model-server-gate.ts";
 import { chatBody, readBody, type ChatRequest } from "./model-server-request.ts";
 import { answerWhole, sendJson, streamAnswer } from "./model-server-stream.ts";
@@ -59,23 +60,25 @@ export interface ModelServer {
   whenRequest(which?: number | ((request: Received) => boolean)): Promise<Received>;
   /** The nth request whose client closed the connection before the end, now or later. */
   whenAborted(which?: number | ((request: Received) => boolean)): Promise<Received>;
+  /** The nth request for embeddings (1 is the first), now or later. */
+  whenEmbedding(n?: number): Promise<EmbeddingAsked>;
   /** Open TCP connections. */
   connections(): Promise<number>;
   close(): Promise<void>;
 }
 
-type Which = number | ((request: Received) => boolean);
+type Which<T> = number | ((request: T) => boolean);
 
 /** A list that can be awaited. */
-function awaitable(max: number) {
-  const items: Received[] = [];
+function awaitable<T>(max: number) {
+  const items: T[] = [];
   let dropped = 0;
   const waiting = new Set<() => void>();
-  const find = (which: Which): Received | undefined =>
+  const find = (which: Which<T>): T | undefined =>
     typeof which === "number" ? items[which - 1 - dropped] : items.find(which);
   return {
     items,
-    add(item: Received): void {
+    add(item: T): void {
       items.push(item);
       if (items.length > max) {
         items.shift();
@@ -83,7 +86,7 @@ function awaitable(max: number) {
       }
       for (const look of [...waiting]) look();
     },
-    when: (which: Which): Promise<Received> =>
+    when: (which: Which<T>): Promise<T> =>
       new Promise((resolve) => {
         const look = (): void => {
           const found = find(which);
@@ -100,8 +103,9 @@ function awaitable(max: number) {
 /** Starts a server on 127.0.0.1. */
 export async function startModelServer(options: ModelServerOptions = {}): Promise<ModelServer> {
   const max = options.records_max ?? 10_000;
-  const arrived = awaitable(max);
-  const aborted = awaitable(max);
+  const arrived = awaitable<Received>(max);
+  const aborted = awaitable<Received>(max);
+  const embeddings = awaitable<EmbeddingAsked>(max);
   const queue: Answer[] = [];
   const seen = new Map<string, number>();
   const gate = createGate();
@@ -160,6 +164,9 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
     const url = new URL(request.url ?? "/", "http://127.0.0.1");
     const path = `${request.method} ${url.pathname}`;
     if (path === "POST /v1/chat/completions") return chat(request, response);
+    if (path === "POST /v1/embeddings") {
+      return answerEmbeddings(request, response, (asked) => embeddings.add(asked));
+    }
     if (path === "GET /v1/models") {
       listed += 1;
       if (typeof server_.models === "number")
@@ -201,6 +208,7 @@ export async function startModelServer(options: ModelServerOptions = {}): Promis
     release: (n) => gate.release(n),
     whenRequest: (which = 1) => arrived.when(which),
     whenAborted: (which = 1) => aborted.when(which),
+    whenEmbedding: (n = 1) => embeddings.when(n),
     connections: () =>
       new Promise((resolve, reject) =>
         server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
