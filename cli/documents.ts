@@ -22,7 +22,8 @@ import {
 import { contentFields, eventSchemas, eventTypes, eventVersions } from "../schemas/events.ts";
 import { meanings } from "./event-meanings.ts";
 import { isAtLeast, permissions, roles } from "../schemas/permissions.ts";
-import { cloudEventType, publicTypes } from "../schemas/feed.ts";
+import { publicTypes } from "../schemas/feed-payloads.ts";
+import { cloudEventType } from "../schemas/feed.ts";
 
 const docs = join(import.meta.dirname, "../docs");
 
@@ -187,7 +188,7 @@ What integrations and webhooks are told ([INTEGRATIONS.md](INTEGRATIONS.md)): on
 
 ## The types
 
-This file is generated from \`schemas/feed.ts\`: \`node cli/documents.ts\`.
+This file is generated from \`schemas/feed-payloads.ts\` and \`schemas/feed.ts\`: \`node cli/documents.ts\`.
 
 ${sections.join("\n\n")}
 `;

@@ -4,7 +4,8 @@
  */
 import { Reply } from "../../schemas/commands.ts";
 import { publicCommands } from "../../schemas/commands/conversation.ts";
-import { feedEventOf, cloudEventType, publicTypes } from "../../schemas/feed.ts";
+import { publicTypes } from "../../schemas/feed-payloads.ts";
+import { cloudEventType, feedEventOf } from "../../schemas/feed.ts";
 import { clientFrames } from "../../schemas/frames.ts";
 import { kinds, tenant_pattern, uuid_pattern, Uuid } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
