@@ -7,12 +7,17 @@ import type { Gateway } from "../../gateway/server.ts";
 import type { TokenOut } from "../../schemas/frames.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import { serverFrames } from "../../schemas/server-frames.ts";
 import { tokenSubject } from "../../schemas/subjects.ts";
 import type { TokenFrame } from "../../schemas/tokens.ts";
+import { check } from "../../schemas/validate.ts";
 import { openChatStream } from "./chat-stream.ts";
 import type { Foreign } from "./foreign.ts";
 import { type Running, startRunning } from "./running.ts";
 import { openSse } from "./sse-client.ts";
+
+const token = check(serverFrames.token);
+const isToken = (data: unknown): data is TokenOut => token.is(data);
 
 let running: Running;
 beforeAll(async () => {
@@ -53,10 +58,7 @@ const transports: Readonly<Record<string, Transport>> = {
         "last-event-id": `${revision}.${turn}.${attempt}.${seq}`,
       },
     });
-    const tokens = () =>
-      stream.messages.flatMap(
-        ({ event, data }) => (event === "token" ? [data as unknown as TokenOut] : []), // what the server writes
-      );
+    const tokens = () => stream.messages.map(({ data }): unknown => data).filter(isToken);
     const until: Rest["until"] = (holds) => stream.until(() => holds(tokens()));
     return { tokens, until, ended: stream.ended };
   },
