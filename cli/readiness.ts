@@ -2,6 +2,7 @@
  * What `/ready` answers: 200 exactly when a turn would work, else which part is missing and why. Who
  * owns the partitions is looked up at most once in a while, however often somebody asks.
  */
+import { keptAnswer } from "../cache/kept-answer.ts";
 import type { Queries } from "../projections/queries/queries.ts";
 import type { Runner } from "../projections/runner.ts";
 import type { Clock } from "../schemas/ids.ts";
@@ -95,25 +96,16 @@ export function shares(
 const fresh_ms = 2_000;
 const doubtful_ms = 250;
 
-/** One look for all who ask at once, kept for a while: probes of many balancers cost one. */
-export function keptLook(look: () => Promise<Ownership>, clock: Clock): () => Promise<Ownership> {
-  let kept: Promise<Ownership> | null = null;
-  let until_ms = 0;
-  return () => {
-    if (kept !== null && clock.now() < until_ms) return kept;
-    const looking = look();
-    kept = looking;
-    until_ms = Number.POSITIVE_INFINITY;
-    const keep = (ms: number): void => {
-      if (kept === looking) until_ms = clock.now() + ms;
-    };
-    looking.then(
-      (found) => keep(orphans(found) === null ? fresh_ms : doubtful_ms),
-      () => keep(doubtful_ms),
-    );
-    return looking;
-  };
-}
+/** One look for all who ask within a while: probes of many balancers cost one. */
+export const keptLook = (
+  look: () => Promise<Ownership>,
+  clock: Pick<Clock, "now">,
+): (() => Promise<Ownership>) =>
+  keptAnswer(
+    clock,
+    (found) => (found !== null && orphans(found) === null ? fresh_ms : doubtful_ms),
+    look,
+  );
 
 async function projectionsCheck({ runner, queries, log }: Parts): Promise<string | null> {
   if (runner !== null) {

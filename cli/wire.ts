@@ -202,6 +202,7 @@ export async function startSystem(
           ...{ streams, vault, log, queries, ring, clock, ids, report },
           limiter: shared ?? new MemoryLimiter(() => clock.now()),
           rates: ratesOf(config),
+          metricsToken: config.get("COLLOQUY_METRICS_TOKEN"),
           trustedProxies: config.get("COLLOQUY_TRUSTED_PROXIES") ?? [],
           issuers: config.get("COLLOQUY_ISSUERS") ?? [],
           accountsKey: accountsKeyOf(services.masterKey),

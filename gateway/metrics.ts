@@ -1,8 +1,10 @@
 /**
  * `/metrics`, in the text format that Prometheus scrapes (0.0.4): whether a turn would work, how far the
- * log has come, and how far each read model. It names no tenant and costs two questions. What cannot
- * be known now is left out, since a scrape should not fail for a database that is away.
+ * log has come, and how far each read model. It names no tenant, and what others must be asked is
+ * asked once for all who scrape within a moment. What cannot be known now is left out, since a scrape
+ * should not fail for a database that is away.
  */
+import type { GatewayPorts } from "./ports.ts";
 import type { Service } from "./service.ts";
 
 interface Metric {
@@ -15,25 +17,44 @@ interface Metric {
 
 export const metrics_type = "text/plain; version=0.0.4; charset=utf-8";
 
-type MetricsOf = Pick<Service, "ports" | "gate" | "connections" | "buffers" | "commands">;
+type MetricsOf = Pick<
+  Service,
+  "ports" | "progress" | "gate" | "connections" | "buffers" | "commands"
+>;
+
+/** What the servers say; empty where one says nothing. */
+export interface Progress {
+  /** The last EVENTS sequence. */
+  readonly end: readonly [] | readonly [number];
+  /** Read models and the EVENTS sequences that they have reached. */
+  readonly reached: readonly (readonly [string, number])[];
+}
+
+/** Never throws. */
+export async function progressOf({
+  log,
+  queries,
+}: Pick<GatewayPorts, "log" | "queries">): Promise<Progress> {
+  const [end, positions] = await Promise.allSettled([log.lastSequence(), queries.positions()]);
+  return {
+    end: end.status === "fulfilled" ? [end.value] : [],
+    reached: positions.status === "fulfilled" ? Object.entries(positions.value) : [],
+  };
+}
 
 /** Never throws. */
 export async function metricsText(service: MetricsOf): Promise<string> {
   const { ports } = service;
-  const [ready, end, positions] = await Promise.allSettled([
-    ports.ready(),
-    ports.log.lastSequence(),
-    ports.queries.positions(),
+  const [ready, { end: known, reached }] = await Promise.all([
+    ports.ready().catch(() => null),
+    service.progress(),
   ]);
-  const reached = positions.status === "fulfilled" ? Object.entries(positions.value) : [];
-  const known = end.status === "fulfilled" ? [end.value] : [];
   const fed = ports.feed();
-  const works = ready.status === "fulfilled" && ready.value.ready;
   const metrics: Metric[] = [
     {
       name: "colloquy_ready",
       help: "1 when a turn would work, as /ready says.",
-      values: new Map([["", works ? 1 : 0]]),
+      values: new Map([["", ready?.ready === true ? 1 : 0]]),
     },
     {
       name: "colloquy_log_sequence",

@@ -47,6 +47,8 @@ export interface GatewayPorts {
   /** Counts requests; `shared` when other processes count with it. */
   readonly limiter: Limiter & { readonly shared?: boolean; readonly falls?: number };
   readonly rates: Rates;
+  /** What a scraper of `/metrics` has to bring; null when everybody may read them. */
+  readonly metricsToken: string | null;
   /** Addresses and networks whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   readonly clock: Clock;

@@ -15,6 +15,7 @@ import {
   type WebSocketBehavior,
   type us_socket_context_t,
 } from "uWebSockets.js";
+import { keptAnswer } from "../cache/kept-answer.ts";
 import { AppError, type ErrorCode, errorBody, errors } from "../schemas/errors.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
@@ -84,9 +85,14 @@ const shared_port = 0;
 
 export async function startGateway(ports: GatewayPorts, options: GatewayOptions): Promise<Gateway> {
   let retiring = false;
+  const ready = keptAnswer(
+    ports.clock,
+    () => limits.probe_kept_ms,
+    () => ports.ready(),
+  );
   const service = openService({
     ...ports,
-    ready: async () => (retiring ? stopped_readiness : ports.ready()),
+    ready: async () => (retiring ? stopped_readiness : ready()),
   });
   const apps: TemplatedApp[] = [];
   const sockets = new Set<Socket>();

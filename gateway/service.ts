@@ -1,4 +1,5 @@
 /** The parts that sockets and requests of one gateway share, put together. */
+import { keptAnswer } from "../cache/kept-answer.ts";
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
@@ -20,6 +21,7 @@ import { Connections } from "./limits/connections.ts";
 import { type Caller, Gate } from "./limits/gate.ts";
 import type { OpenStream } from "./turns/open-stream.ts";
 import type { GatewayPorts } from "./ports.ts";
+import { type Progress, progressOf } from "./metrics.ts";
 import { Rooms } from "./live/rooms.ts";
 import { Sequences } from "./live/sequences.ts";
 import { Turnstile } from "./turnstile.ts";
@@ -47,6 +49,8 @@ export interface Service {
   readonly gate: Gate;
   readonly connections: Connections;
   readonly buffers: Buffers;
+  /** How far the log and the read models are, for whoever watches over the service. */
+  readonly progress: () => Promise<Progress>;
   /** The address that a request counts for: its peer's, or what a trusted proxy says. */
   addressOf(peer: string, forwarded: string): string;
   /** Conversations that are being folded from the log. */
@@ -102,6 +106,11 @@ export function openService(ports: GatewayPorts): Service {
     gate,
     connections: new Connections(ports.rates),
     buffers: new Buffers(),
+    progress: keptAnswer(
+      clock,
+      () => limits.probe_kept_ms,
+      () => progressOf(ports),
+    ),
     addressOf: clientAddresses(ports.trustedProxies),
     folding: new Turnstile(limits.histories_folded_max, limits.histories_folded_per_tenant_max),
     embedding: new Turnstile(

@@ -137,6 +137,11 @@ export const keys = {
     `${default_rates.connectionsPerIp}`,
     "WebSockets that one IP address may have open at one gateway.",
   ),
+  COLLOQUY_METRICS_TOKEN: text(
+    null,
+    "What `/metrics` asks for as `Authorization: Bearer …`; without it everybody may read them.",
+    true,
+  ),
   COLLOQUY_TRUSTED_PROXIES: networks(
     "",
     "Proxies in front of the gateway: only what they say in `X-Forwarded-For` is believed.",

@@ -1,7 +1,10 @@
 /** What programs that watch over the service ask, and the sign-in of an embedded page. */
 import { Health, LocalSignIn, MetricsText, Readiness } from "../../schemas/http.ts";
+import { bearerOf, refusedAt } from "../auth/authenticate.ts";
+import { hashOfSecret, isHashOf } from "../auth/secrets.ts";
 import { localSignIn } from "../auth/local-sign-in.ts";
 import { metrics_type, metricsText } from "../metrics.ts";
+import { ipOf } from "../limits/admit.ts";
 import { type Operation, publicOperation } from "../http/operation.ts";
 
 const health = (path: "/health" | "/healthz", id: string): Operation =>
@@ -44,7 +47,14 @@ export const operations: readonly Operation[] = [
     summary: "Figures in the text format that Prometheus scrapes.",
     answers: { 200: MetricsText },
     media: metrics_type,
-    async run({ service }) {
+    refuses: ["unauthenticated", "rate_limited"],
+    async run({ service }, exchange) {
+      const { metricsToken: wished } = service.ports;
+      const brought = bearerOf(exchange) ?? "";
+      if (wished !== null && !isHashOf(brought, hashOfSecret(wished))) {
+        // A guess costs what every other refused credential does.
+        throw refusedAt(service.gate, ipOf(exchange, service));
+      }
       const headers = { "Cache-Control": "no-store" };
       return { value: Buffer.from(await metricsText(service)), sequence: 0, headers };
     },

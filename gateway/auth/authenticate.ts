@@ -71,7 +71,8 @@ export function openAuthenticate(parts: {
       const found = judge(credential, now_ms);
       if (found === null) continue;
       if (!("judge" in found)) return admitted(found);
-      if (!found.familiar) pass(gate.stranger(ip));
+      const admission = found.familiar ? null : gate.stranger(ip);
+      if (admission?.admitted === false) throw limited(admission);
       const room = found.familiar ? familiars : strangers;
       return wait(() => found.judge(), ip, room.enter(ip));
     }
@@ -82,24 +83,30 @@ export function openAuthenticate(parts: {
       if (credential === null) throw new AppError("unauthenticated");
       return judged(credential, ip);
     } catch (error) {
-      if (isRefusal(error)) pass(gate.refusing(ip));
-      throw error;
+      throw isRefusal(error) ? refusedAt(gate, ip, error) : error;
     }
   };
+}
+
+/** Counts a credential that this address brought in vain; what to refuse it with. */
+export function refusedAt(
+  gate: Pick<Gate, "refusing">,
+  ip: string,
+  refusal: AppError = new AppError("unauthenticated"),
+): AppError {
+  const admission = gate.refusing(ip);
+  return admission.admitted ? refusal : limited(admission);
 }
 
 const waitingRoom = (each_max: number): Turnstile =>
   new Turnstile(limits.credentials_judged_max, each_max);
 
 /** What an invented credential is told. One that was good and has expired was not invented. */
-const isRefusal = (error: unknown): boolean =>
+const isRefusal = (error: unknown): error is AppError =>
   error instanceof AppError && error.code === "unauthenticated";
 
-function pass(admission: Admission): void {
-  if (admission.admitted) return;
-  const { code, message } = limitedBody(admission);
-  throw new AppError(code, message, { retry_s: admission.retry_s });
-}
+const limited = (admission: Admission): AppError =>
+  new AppError("rate_limited", limitedBody(admission).message, { retry_s: admission.retry_s });
 
 /** `Authorization: Bearer …`; null when there is none. */
 export const bearerOf = (exchange: Exchange): string | null =>

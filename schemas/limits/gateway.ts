@@ -46,6 +46,8 @@ export const gatewayLimits = {
   /** After which the reader of a stream over HTTP comes again when its gateway stops. */
   stream_retry_ms: 1_000,
 
+  /** `/ready` and `/metrics` answer strangers, so what they ask the servers is asked this seldom. */
+  probe_kept_ms: 500,
   /** How soon a renewed certificate is noticed by itself. */
   certificate_look_ms: 60_000,
   /** Conversations of which a gateway remembers who may read them. */

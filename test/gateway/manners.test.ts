@@ -3,8 +3,9 @@ import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws"; // typed by ws-client.d.ts
 import type { Gateway } from "../../gateway/server.ts";
-import { systemIds } from "../../schemas/ids.ts";
+import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import { default_rates } from "../../schemas/rates.ts";
 import { type Running, startRunning } from "./running.ts";
 
 let running: Running;
@@ -230,5 +231,53 @@ describe("origins", () => {
     const read = await fetch(`${gateway.url}/health`, { headers: { origin: listed } });
     expect(read.headers.get("access-control-expose-headers")).toContain("ETag");
     await read.text();
+  });
+});
+
+describe("what strangers may ask", () => {
+  test("I11: what strangers may ask costs the servers one question in a while", async () => {
+    const { log } = await running.world.system.client();
+    const asked = { ready: 0, end: 0, positions: 0 };
+    let now_ms = Date.now();
+    const at = await running.another({
+      clock: { ...systemClock, now: () => now_ms },
+      log: { ...log, lastSequence: () => ((asked.end += 1), log.lastSequence()) },
+      queries: {
+        ...running.queries,
+        positions: () => ((asked.positions += 1), running.queries.positions()),
+      },
+      ready: async () => ((asked.ready += 1), { ready: asked.ready < 2, checks: [] }),
+    });
+    const all = (path: string): Promise<Response[]> =>
+      Promise.all(Array.from({ length: 20 }, () => fetch(`${at.url}${path}`)));
+    for (const { status } of await all("/ready")) expect(status).toBe(200);
+    for (const response of await all("/metrics")) {
+      expect(await response.text()).toContain("colloquy_ready 1\n");
+    }
+    expect(asked).toEqual({ ready: 1, end: 1, positions: 1 });
+    now_ms += limits.probe_kept_ms;
+    expect((await fetch(`${at.url}/ready`)).status).toBe(503);
+    expect(await (await fetch(`${at.url}/metrics`)).text()).toContain("colloquy_ready 0\n");
+    expect(asked).toEqual({ ready: 2, end: 2, positions: 2 });
+    // A gateway that goes says so at once.
+    at.retire();
+    expect((await fetch(`${at.url}/ready`)).status).toBe(503);
+  });
+
+  test("metrics are shown to whoever brings their token, where there is one", async () => {
+    const rates = { ...default_rates, refused: 3 };
+    const at = await running.another({ metricsToken: "of-the-scraper", rates });
+    const scrape = async (token?: string): Promise<number> => {
+      const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      const response = await fetch(`${at.url}/metrics`, { headers });
+      expect((await response.text()).includes("colloquy_sockets")).toBe(response.status === 200);
+      return response.status;
+    };
+    expect(await scrape("of-the-scraper")).toBe(200);
+    expect(await scrape()).toBe(401);
+    expect(await scrape("of-the-scrape")).toBe(401);
+    expect(await scrape(await running.token())).toBe(401);
+    expect(await scrape("another-guess")).toBe(429);
+    expect(await scrape("of-the-scraper")).toBe(200);
   });
 });

@@ -115,6 +115,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
       limiter: new MemoryLimiter(() => Date.now()),
       // What tests do in a second is more than a user may do in a minute.
       rates: no_limits,
+      metricsToken: null,
       trustedProxies: [],
       ready: async () => ({ ready: runner.caughtUp(), checks: [] }),
       models: () => [{ id: "scripted", provider: "openai-compatible" }],
