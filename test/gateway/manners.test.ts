@@ -280,4 +280,36 @@ describe("what strangers may ask", () => {
     expect(await scrape("another-guess")).toBe(429);
     expect(await scrape("of-the-scraper")).toBe(200);
   });
+
+  test("the page runs its own scripts alone, is in nobody's frame, and is asked for anew", async () => {
+    const html = { type: "text/html; charset=utf-8", bytes: Buffer.from("<p>"), etag: '"1"' };
+    const at = await running.another({ page: new Map([["/", html]]) });
+    const { headers } = await fetch(`${at.url}/`);
+    const policy = (headers.get("content-security-policy") ?? "").split("; ").toSorted();
+    expect(policy).toEqual([
+      "base-uri 'none'",
+      "connect-src 'self'",
+      "default-src 'none'",
+      "font-src 'self'",
+      "form-action 'none'",
+      "frame-ancestors 'none'",
+      "img-src 'self' data:",
+      "manifest-src 'self'",
+      "script-src 'self'",
+      "style-src 'self'",
+    ]);
+    for (const [name, value] of [
+      ["x-frame-options", "DENY"],
+      ["x-content-type-options", "nosniff"],
+      ["referrer-policy", "no-referrer"],
+      ["cross-origin-opener-policy", "same-origin"],
+      ["permissions-policy", "camera=(), geolocation=(), microphone=()"],
+      ["cache-control", "no-cache"],
+    ] as const) {
+      expect([name, headers.get(name)]).toEqual([name, value]);
+    }
+    const known = await fetch(`${at.url}/`, { headers: { "if-none-match": '"1"' } });
+    expect(known.status).toBe(304);
+    expect(known.headers.get("content-security-policy")?.split("; ").toSorted()).toEqual(policy);
+  });
 });
