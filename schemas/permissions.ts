@@ -43,7 +43,7 @@ export const permissions = {
   "keys.manage": row("admin", null, "See and revoke everybody's API keys."),
   "workspace.read": row("viewer", "read", "See the workspace's name and settings."),
   "workspace.write": row("admin", "manage", "Change them."),
-  "webhooks.write": row("admin", "manage", "Make, see, change and remove webhooks."),
+  "webhooks.write": row("owner", "manage", "Make, see, change and remove webhooks."),
   "audit.read": row("admin", "manage", "Read who did what in the tenant."),
   "usage.read": row("member", "read", "See what was used and what it cost."),
 } as const satisfies Record<string, Row>;

@@ -45,7 +45,7 @@ function example(name: string, env: Record<string, string>) {
 }
 
 test("a command by subject, the feed by subject, and a webhook", async () => {
-  const words = ["token", "--tenant", "main", "--user", "you", "--role", "admin"];
+  const words = ["token", "--tenant", "main", "--user", "you", "--role", "owner"];
   const { out } = await colloquy(words, { folder: join(folder, "data") });
   const send = async (path: string, body: object): Promise<Response> =>
     fetch(`${served.url}/api/v1/webhooks${path}`, {
