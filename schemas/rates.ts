@@ -17,8 +17,11 @@ export const limit_classes = [
 ] as const;
 export type LimitClass = (typeof limit_classes)[number];
 
-/** What a class is counted by. An API key is counted in the place of its user. */
-export const limit_scopes = ["user", "key", "tenant", "account", "ip"] as const;
+/**
+ * What a class is counted by. An API key is counted in the place of its user; `account-ip` is one
+ * account from one IP address.
+ */
+export const limit_scopes = ["user", "key", "tenant", "account", "account-ip", "ip"] as const;
 export type LimitScope = (typeof limit_scopes)[number];
 
 /** What an operator sets; 0 switches a limit off. */
@@ -86,9 +89,13 @@ export function rateTable(rates: Rates): RateTable {
     key: rate(user),
     tenant: rate(tenant),
     account: null,
+    "account-ip": null,
     ip: rate(user * people_per_ip),
   });
-  const none = { user: null, key: null, tenant: null, account: null, ip: null };
+  const none = {
+    ...{ user: null, key: null, tenant: null, account: null, "account-ip": null, ip: null },
+  };
+  const try_ms = people_per_ip * minute_ms;
   return {
     command: of(rates.commands, rates.tenantCommands),
     "ws-command": of(rates.wsCommands, rates.tenantCommands),
@@ -99,10 +106,12 @@ export function rateTable(rates: Rates): RateTable {
     // Of a user as of an address: one program may hold hundreds of conversations over a bad network.
     connect: { ...none, user: rate(rates.handshakes), ip: rate(rates.handshakes) },
     read: of(rates.reads, 0),
-    // A burst for whoever has forgotten which password it was, then one in 20 s.
+    // A burst for whoever has forgotten which password it was, then one in 20 s. Whoever guesses from
+    // one address keeps the account from nobody else's: all addresses together have ten times that.
     "sign-in": {
       ...none,
-      account: bucket(rates.signIns / people_per_ip, people_per_ip * minute_ms),
+      account: bucket(rates.signIns, try_ms),
+      "account-ip": bucket(rates.signIns / people_per_ip, try_ms),
       ip: bucket(rates.signIns, minute_ms),
     },
     // Good ones are not counted, so that whoever shares an address with a guesser is let in.

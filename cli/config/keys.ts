@@ -119,7 +119,7 @@ export const keys = {
   ),
   COLLOQUY_SIGN_INS_PER_MINUTE: each_minute(
     `${default_rates.signIns}`,
-    "Sign-ins, registrations and refreshes from one IP address; of one account a tenth of it in ten minutes.",
+    "Sign-ins, registrations and refreshes from one IP address; to one account a tenth of it in ten minutes, and from all addresses together ten times that.",
   ),
   COLLOQUY_REFUSED_PER_MINUTE: each_minute(
     `${default_rates.refused}`,

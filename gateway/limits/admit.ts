@@ -34,10 +34,10 @@ export async function admit(
  */
 export async function admitAccount(
   exchange: Exchange,
-  { gate }: Pick<Service, "gate">,
+  service: Pick<Service, "gate" | "addressOf">,
   account: string,
 ): Promise<void> {
-  obey(exchange, await gate.account(account));
+  obey(exchange, await service.gate.account(account, ipOf(exchange, service)));
 }
 
 function obey(exchange: Exchange, admission: Admission): void {

@@ -90,9 +90,12 @@ export class Gate {
     return this.#take(cls, [this.#wanted(cls, "ip", "-", ip)]);
   }
 
-  /** A try to sign in to an account, whether it is there or not. */
-  account(account: string): Admission | Promise<Admission> {
-    return this.#take("sign-in", [this.#wanted("sign-in", "account", "-", account)]);
+  /** A try of this address to sign in to an account, whether it is there or not. */
+  account(account: string, ip: string): Admission | Promise<Admission> {
+    return this.#take("sign-in", [
+      this.#wanted("sign-in", "account-ip", "-", `${account} ${ip}`),
+      this.#wanted("sign-in", "account", "-", account),
+    ]);
   }
 
   /**
