@@ -10,6 +10,7 @@ import {
 import { accountRef, isAccountId } from "../../schemas/ids.ts";
 import type { Call, Shown } from "../http/call.ts";
 import { type Operation, operation } from "../http/operation.ts";
+import { admitAccount } from "../limits/admit.ts";
 import type { AccountView } from "./account-view.ts";
 import { ask, askAndEnd, userBy } from "./ask.ts";
 import { closeSession } from "./sessions.ts";
@@ -105,11 +106,13 @@ export const operations: readonly Operation[] = [
     body: ChangePassword,
     answers: { 204: null },
     refuses: ["bad_credentials", "overloaded"],
-    async run(call) {
+    async run(call, exchange) {
       const { service, who, body } = call;
       // Neither a key nor a token without a session may take an account over.
       if (who.session === null) throw new AppError("forbidden", "Sign in to do this.");
       const { password: known } = await mine(call);
+      // Whoever has stolen a token has no more guesses than at the door.
+      await admitAccount(exchange, service, who.user);
       const genuine = await service.passwords.verify(body.currentPassword, known || null);
       if (!genuine) throw new AppError("bad_credentials");
       const password = await service.passwords.hash(body.newPassword);

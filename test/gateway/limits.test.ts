@@ -6,6 +6,7 @@ import type { Gateway } from "../../gateway/server.ts";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 import { default_rates, type Rates } from "../../schemas/rates.ts";
 import { redisBinary, startRedis } from "../support/services.ts";
+import { ask, register, signIn } from "./auth/door.ts";
 import { openForeign } from "./foreign.ts";
 import { type Running, startRunning } from "./running.ts";
 
@@ -136,6 +137,16 @@ describe("HTTP", () => {
     );
     expect(more.filter((status) => status === 429).length).toBeGreaterThanOrEqual(3);
     expect((await asked(at, command, { method: "GET" })).status).toBe(200);
+  });
+
+  test("nor by whoever has stolen a token: changing the password is a try at the account, too", async () => {
+    const at = await limited({ signIns: 20 });
+    const guess = { currentPassword: "guess-guess", newPassword: "mine from now on" };
+    await register(at, "cy@example.org");
+    const { accessToken: token } = await signIn(at, "cy@example.org");
+    const change = () => ask(at, "POST", "/api/v1/users/password", { token, body: guess });
+    expect(await change()).toMatchObject({ status: 401, body: { code: "bad_credentials" } });
+    expect(await change()).toMatchObject({ status: 429, body: { code: "rate_limited" } });
   });
 
   test("reads have no limit unless one is set", async () => {
