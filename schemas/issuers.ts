@@ -32,6 +32,9 @@ export const Issuer = Type.Object(
 );
 export type Issuer = Static<typeof Issuer>;
 
+/** Hosts that `http` may be spoken with: what it says does not leave the machine. */
+const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
 const issuers = check(Type.Array(Issuer, { maxItems: 32 }));
 
 /** Throws `TypeError` with what is wrong. */
@@ -40,7 +43,12 @@ export function readIssuers(value: unknown): readonly Issuer[] {
   const parsed = issuers.parse(filled);
   if (!parsed.ok) throw new TypeError(`is a JSON list of issuers; ${parsed.problem}`);
   const taken = new Set<string>();
-  for (const { issuer, tenant, tenantClaim } of parsed.value) {
+  for (const { issuer, jwks, tenant, tenantClaim } of parsed.value) {
+    // Whoever can change the key set on its way is every user of the issuer.
+    const { protocol, hostname } = URL.parse(jwks) ?? { protocol: "", hostname: "" };
+    if (protocol !== "https:" && !loopback.test(hostname)) {
+      throw new TypeError(`needs for ${issuer} a jwks with https`);
+    }
     if ((tenant === undefined) === (tenantClaim === undefined)) {
       throw new TypeError(`needs for ${issuer} one of tenant and tenantClaim`);
     }

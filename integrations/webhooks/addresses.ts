@@ -6,13 +6,18 @@
 import { lookup } from "node:dns";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 
-/** Everything that the registries of special addresses keep out of the public internet (RFC 6890). */
+/**
+ * Everything that the registries of special addresses keep out of the public internet (RFC 6890), and
+ * the services of clouds that have public addresses, but answer only those inside.
+ */
 const special = new BlockList();
 for (const [net, bits] of [
   ["0.0.0.0", 8],
   ["10.0.0.0", 8],
   ["100.64.0.0", 10],
   ["127.0.0.0", 8],
+  // Azure's platform (WireServer).
+  ["168.63.129.16", 32],
   ["169.254.0.0", 16],
   ["172.16.0.0", 12],
   ["192.0.0.0", 24],

@@ -162,6 +162,9 @@ test("what is configured wrongly is said in a sentence", () => {
     ["no list", "is a JSON list of issuers"],
     [[{ ...good, tenant: "acme", algorithms: ["HS256"] }], "is a JSON list of issuers"],
     [[{ ...good, tenant: "accounts" }], "is a JSON list of issuers"],
+    [[{ ...good, jwks: "http://a.example/k", tenant: "acme" }], "a jwks with https"],
+    [[{ ...good, jwks: "http://127.0.0.1.a.example/k", tenant: "acme" }], "a jwks with https"],
+    [[{ ...good, jwks: "http://localhost@a.example/k", tenant: "acme" }], "a jwks with https"],
     [[good], "one of tenant and tenantClaim"],
     [[{ ...good, tenant: "acme", tenantClaim: "org" }], "one of tenant and tenantClaim"],
     [
