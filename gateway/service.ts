@@ -154,7 +154,7 @@ export async function command(
   traceparent: string | null = null,
 ): Promise<void> {
   const { ref, data } = request;
-  must(who, request.name === "rate" ? "conversations.read" : "conversations.write");
+  must(who, request.name === "rate" ? "conversations.rate" : "conversations.write");
   const model = "model" in data ? data.model : undefined;
   if (typeof model === "string" && !service.ports.knowsModel(model)) {
     throw new AppError("model_not_found");

@@ -33,6 +33,7 @@ export const permissions = {
   "account.write": row("viewer", null, "Change them, end sessions, leave the tenant."),
   "conversations.read": row("viewer", "read", "See one's own conversations and those shared."),
   "conversations.write": row("member", "write", "Begin conversations, send, edit, cancel, share."),
+  "conversations.rate": row("viewer", "write", "Rate the answers that one may read."),
   "conversations.manage": row("admin", "manage", "Act on conversations that integrations began."),
   "models.read": row("viewer", "read", "See which models there are."),
   "models.use": row("member", "write", "Have a model compute embeddings."),

@@ -94,7 +94,7 @@ export const operations: readonly Operation[] = [
     path: `${base}/messages/{message}/rating`,
     summary: "What the caller thinks of an answer; null takes it back.",
     tag: "messages",
-    access: "conversations.read",
+    access: "conversations.rate",
     limit: "command",
     body: PostRating,
     answers: { 200: Rated },

@@ -19,7 +19,7 @@ import {
 } from "../../schemas/frames.ts";
 import { limits } from "../../schemas/limits.ts";
 import { HeldCredential } from "../auth/held-credential.ts";
-import { type Identity, must } from "../auth/identity.ts";
+import { type Identity, must, permits } from "../auth/identity.ts";
 import type { Outcome } from "../commands.ts";
 import type { Position } from "../live/cursor.ts";
 import { FrameIntake } from "./frame-intake.ts";
@@ -160,7 +160,9 @@ export class Session {
     } = { mode: 0, collections: 0, ...rest };
     if (this.#inFlight >= limits.commands_per_socket_max) throw new AppError("overloaded");
     this.#inFlight++;
-    const made = type === "send" && !this.#held.has(conversation) ? this.#hold(conversation) : null;
+    // A key that may only write is told of its command and reads nothing.
+    const follows = type === "send" && permits(this.#identity, "conversations.read");
+    const made = follows && !this.#held.has(conversation) ? this.#hold(conversation) : null;
     const undo = (): void => {
       if (made !== null && !made.subscription.begun && this.#held.get(conversation) === made) {
         this.#drop(conversation);

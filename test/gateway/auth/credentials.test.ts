@@ -9,6 +9,7 @@ import { decodeJwt } from "jose";
 import { openKeyRing } from "../../../gateway/auth/key-ring.ts";
 import type { Gateway } from "../../../gateway/server.ts";
 import { default_rates } from "../../../schemas/rates.ts";
+import { systemIds } from "../../../schemas/ids.ts";
 import { readIssuers } from "../../../schemas/issuers.ts";
 import { secret } from "../../streams/system.ts";
 import { openForeign } from "../foreign.ts";
@@ -76,6 +77,42 @@ describe("API keys", () => {
     expect(await told(String(made.body["key"]))).toContain('"code":"forbidden"');
     // It has no turn.
     expect(await told(token)).toContain('"code":"not_found"');
+
+    // What it sends over a socket is taken, and that is all that it is told.
+    const conversation = systemIds();
+    const writer = openForeign(here.url, String(made.body["key"]));
+    await writer.next("ready");
+    const sent = { type: "send", conversation, parent: null };
+    expect(await writer.ask({ ...sent, text: "one" })).toMatchObject({ type: "ack" });
+    const reader = openForeign(here.url, token);
+    await reader.next("ready");
+    await reader.ask({ type: "subscribe", conversation });
+    await reader.ask({ ...sent, text: "two" });
+    await reader.next("end");
+    writer.send({ type: "ping" });
+    await writer.next("pong");
+    expect(new Set(writer.frames.map(({ type }) => type))).toEqual(
+      new Set(["ready", "ack", "pong"]),
+    );
+    expect(await writer.ask({ type: "subscribe", conversation })).toMatchObject({
+      error: { code: "forbidden" },
+    });
+    for (const socket of [writer, reader]) socket.end();
+  });
+
+  test("I10: a key that may only read rates nothing", async () => {
+    await register(here, "sam@example.org");
+    const token = (await signIn(here, "sam@example.org")).accessToken;
+    const made = await ask(here, "POST", "/api/v1/api-keys", {
+      ...{ token, body: { name: "reader", scopes: ["read"] } },
+    });
+    const path = `/api/v1/conversations/${systemIds()}/messages/${systemIds()}/rating`;
+    const rate = async (credential: string): Promise<unknown> =>
+      (await ask(here, "POST", path, { token: credential, body: { rating: "up" } })).body["code"];
+    expect(await rate(String(made.body["key"]))).toBe("forbidden");
+    expect(await rate(token)).toBe("not_found");
+    // Of a person the role counts, and the least may rate what they may read.
+    expect(await rate(await running.token("vi", "acme", 600, "viewer"))).toBe("not_found");
   });
 
   test("I10: a socket is not renewed by a token with another role", async () => {
