@@ -3,6 +3,10 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, streamText } from "ai";
 import OpenAI from "openai";
 import { beforeAll, describe, expect, test } from "vitest";
+import { MemoryLimiter } from "../../cache/memory-limiter.ts";
+import { systemIds } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import { default_rates } from "../../schemas/rates.ts";
 import { type Running, startRunning } from "./running.ts";
 
 let running: Running;
@@ -209,6 +213,85 @@ describe("the official client", () => {
     expect(two.choices).toEqual(one.choices);
     expect(provider.requests.filter(({ message }) => message === "only once")).toHaveLength(1);
   });
+});
+
+describe("where limits hold", () => {
+  /** A gateway that lets two commands in, and whose limiter believes it is `ahead_ms` later. */
+  async function limited(options: { maxRetries?: number } = {}) {
+    const time = { ahead_ms: 0 };
+    const at = await running.another({
+      rates: { ...default_rates, commands: 2 },
+      limiter: new MemoryLimiter(() => Date.now() + time.ahead_ms),
+    });
+    const apiKey = await running.token(`limited-${systemIds()}`);
+    const openai = new OpenAI({ apiKey, baseURL: `${at.url}/v1`, maxRetries: 0, ...options });
+    const ask = (stream: boolean) =>
+      openai.chat.completions.create({ model, stream, messages: [user("hi")] });
+    for (let n = 0; n < 2; n++) await ask(false);
+    return { time, ask };
+  }
+
+  test.each([true, false])("one too many is its RateLimitError, stream: %s", async (stream) => {
+    const { ask } = await limited();
+    const refused = await ask(stream).catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(OpenAI.RateLimitError);
+    if (!(refused instanceof OpenAI.RateLimitError)) throw refused;
+    expect(refused).toMatchObject({
+      ...{ status: 429, code: "rate_limited", type: "rate_limit_error", param: null },
+      error: { message: expect.stringMatching(/try again in \d+ s/) },
+    });
+    const wait = Number(refused.headers.get("retry-after"));
+    expect(wait).toBeGreaterThan(50);
+    expect(wait).toBeLessThanOrEqual(60);
+    expect(refused.headers.get("x-should-retry")).toBe("true");
+    expect(refused.headers.get("ratelimit-policy")).toBe('"user";q=2;w=60');
+    expect(refused.requestID).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  test("told to come again in a second, the client does, and is answered", async () => {
+    const { time, ask } = await limited({ maxRetries: 1 });
+    time.ahead_ms = 59_500;
+    const { provider } = running.world;
+    const before = provider.requests.length;
+    const answer = await ask(false);
+    expect("choices" in answer && answer.choices[0]?.message.content).toBe(
+      provider.requests.at(-1)?.text,
+    );
+    expect(provider.requests.length).toBe(before + 1);
+  });
+});
+
+test("whatever is refused under /v1 has the format's shape", async () => {
+  const openai = await client();
+  const shape = (type: string, code: string) => ({
+    error: { message: expect.any(String), type, param: null, code },
+  });
+  const large = "x".repeat(limits.request_bytes_max);
+  const asked = openai.chat.completions.create({ model, messages: [user(large)] });
+  await expect(asked).rejects.toMatchObject({ status: 413, code: "too_large" });
+  await expect(openai.files.list()).rejects.toThrow(OpenAI.NotFoundError);
+  const token = { authorization: `Bearer ${await running.token("program")}` };
+  const json = { "content-type": "application/json" };
+  const completions = "/v1/chat/completions";
+  const alias = "/api/v1/chat/completions";
+  const known = { ...token, ...json };
+  const plain = { ...token, "content-type": "text/plain" };
+  const [invalid, unknown] = ["invalid_request_error", "authentication_error"];
+  const cases: [string, string, RequestInit, number, object][] = [
+    ["POST", completions, { headers: json }, 401, shape(unknown, "unauthenticated")],
+    ["GET", "/v1/models", {}, 401, shape(unknown, "unauthenticated")],
+    ["GET", "/v1/files", { headers: token }, 404, shape(invalid, "not_found")],
+    ["PUT", completions, { headers: token }, 405, shape(invalid, "method_not_allowed")],
+    ["POST", completions, { headers: known, body: "{" }, 400, shape(invalid, "bad_json")],
+    ["POST", alias, { headers: known, body: "[]" }, 400, shape(invalid, "bad_request")],
+    ["POST", alias, { headers: plain, body: "hi" }, 415, shape(invalid, "unsupported_media_type")],
+  ];
+  for (const [method, path, init, status, body] of cases) {
+    const answer = await fetch(`${running.gateway.url}${path}`, { method, ...init });
+    expect([method, path, answer.status]).toEqual([method, path, status]);
+    expect(answer.headers.get("content-type")).toBe("application/json");
+    expect(await answer.json()).toEqual(body);
+  }
 });
 
 describe("the Vercel AI SDK", () => {
