@@ -1,8 +1,8 @@
 /**
  * The only door to SQL. On Postgres a bounded pool, on PGlite one connection: PGlite is one session
  * for all its clients, so nothing here or above may use SET (other than SET LOCAL), LISTEN, NOTIFY,
- * advisory locks, named statements or temporary tables. A lost connection mends itself with the next
- * query. Whatever may pass by itself is thrown as `AppError("unavailable")`; any other SQL error
+ * advisory locks, temporary tables or named statements but those of `statements.ts`. A lost connection
+ * mends itself with the next query. Whatever may pass by itself is thrown as `AppError("unavailable")`; any other SQL error
  * comes as the driver threw it, and `sqlState` reads its code.
  */
 import pg from "pg";
@@ -10,6 +10,7 @@ import { AppError } from "../schemas/errors.ts";
 import { isTenant } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { copyIn } from "./copy-in.ts";
+import { type Rows, type Statement, together } from "./statements.ts";
 import { may_take, type ReadAs, reader_role, tenantQuery } from "./tenant-query.ts";
 
 export type SqlValue = string | number | boolean | null | readonly (string | number | null)[];
@@ -22,8 +23,14 @@ export interface Sql {
   copy(text: string, chunks: readonly Uint8Array[]): Promise<void>;
 }
 
-/** Reads what is one tenant's. */
-export type TenantSql = Pick<Sql, "query">;
+/**
+ * Reads what is one tenant's. Statements that are asked for in the same moment travel together, in one
+ * transaction; when one fails, they all have.
+ */
+export interface TenantSql {
+  /** `kept: false` for a statement that is put together anew for every question. */
+  query(text: string, values?: readonly SqlValue[], kept?: boolean): Promise<readonly SqlRow[]>;
+}
 
 export interface Database extends Sql {
   /**
@@ -65,13 +72,12 @@ function coded(error: unknown): unknown {
   return new AppError("unavailable", `The database cannot answer now: ${why}`, { cause: error });
 }
 
-/** Runs a tenant's statement on a connection. */
+/** Runs a tenant's statements on a connection. */
 type Walled = (
   as: ReadAs,
   tenant: string,
-  text: string,
-  values: readonly SqlValue[],
-) => Promise<readonly SqlRow[]>;
+  statements: readonly Statement[],
+) => Promise<readonly Rows[]>;
 
 const int8_oid = 20;
 const types: pg.CustomTypesConfig = {
@@ -145,7 +151,7 @@ export async function connectDatabase(
       copy: (text, chunks) => asked(copyIn(client, text, chunks)),
     };
     try {
-      return await work(sql, (...query) => asked(tenantQuery(client, ...query)));
+      return await work(sql, (...query) => asked(tenantQuery(client, types, ...query)));
     } finally {
       client.off("error", lost);
       client.release(broken);
@@ -167,12 +173,12 @@ export async function connectDatabase(
     tenant(tenant) {
       // No tenant at all is whoever feeds the tables.
       if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
-      const query: TenantSql["query"] = (text, values = []) =>
+      const run = (statements: readonly Statement[]): Promise<readonly Rows[]> =>
         inTurn(tenant, () =>
           use(async (sql, walled) => {
             as ??= await readAs(sql);
             try {
-              return await walled(as, tenant, text, values);
+              return await walled(as, tenant, statements);
             } catch (error) {
               // The role is gone, or is no longer this user's to take: the next one looks anew.
               if (/^(42501|22023)$/.test(sqlState(error) ?? "")) as = null;
@@ -180,7 +186,7 @@ export async function connectDatabase(
             }
           }),
         );
-      return { query };
+      return { query: together(run) };
     },
     query: (text, values) => use((sql) => sql.query(text, values)),
     copy: (text, chunks) => use((sql) => sql.copy(text, chunks)),

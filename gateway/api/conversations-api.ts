@@ -16,10 +16,12 @@ import {
   pageOf,
   PostMessage,
   RegenerateAnswer,
+  type StoredConversation,
   UpdateConversation,
 } from "../../schemas/http.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { ConversationsQuery, MessagesQuery } from "../../schemas/parameters.ts";
+import type { Access } from "../../schemas/sharing.ts";
 import type { Of } from "../../schemas/validate.ts";
 import { commandId, derivedId, type Done, run, send } from "../http/asking.ts";
 import { type Call, limitOf, oneOf, type Shown } from "../http/call.ts";
@@ -77,43 +79,71 @@ async function listAll(call: Call): Promise<Shown<Page<Conversation>>> {
 /** One conversation as the read model has it, once it has what was acked or pushed here. */
 function readOne(call: Call, id: string): Promise<Shown<Conversation>> {
   const ref = conversationRef(call.who, id);
-  return readAt(call, ref, Math.max(call.min_seq, call.service.sequences.of(ref)));
+  return readAt(call, ref, knownOf(call, ref));
 }
 
-async function readAt(call: Call, ref: ActorRef, sequence: number): Promise<Shown<Conversation>> {
-  const { queries, log } = call.service.ports;
+/** What was acked or pushed of it here, or seen by the caller. */
+const knownOf = (call: Call, ref: ActorRef): number =>
+  Math.max(call.min_seq, call.service.sequences.of(ref));
+
+/**
+ * What the caller may do with it, and what `look` finds of it at a sequence. What is not there yet is
+ * looked for where the log ends. Throws `not_found`, `conversation_deleted`.
+ */
+async function lookAt<T extends { readonly conversation: StoredConversation | null }>(
+  call: Call,
+  ref: ActorRef,
+  sequence: number,
+  look: (access: Access, minSeq: number | undefined) => Promise<T>,
+) {
+  const { log } = call.service.ports;
   const access = await call.service.owners.accessOf(ref, call.who);
   if (access === null) throw new AppError("not_found");
   let seen = sequence;
-  let row = await queries.conversation(ref.tenant, ref.id, seen || undefined);
-  if (row === null) {
+  let found = await look(access, seen || undefined);
+  if (found.conversation === null) {
     const last = await log.last(ref);
     if (last === null) throw new AppError("not_found");
     seen = Math.max(seen, last.sequence);
-    row = await queries.conversation(ref.tenant, ref.id, seen);
+    found = await look(access, seen);
   }
-  if (row === null) throw new AppError("not_found");
-  if (row.status === "deleted") throw new AppError("conversation_deleted");
-  const shares =
-    access === "owner" ? await queries.shares(ref.tenant, ref.id, seen || undefined) : null;
+  const { conversation } = found;
+  if (conversation === null) throw new AppError("not_found");
+  if (conversation.status === "deleted") throw new AppError("conversation_deleted");
+  return { ...found, conversation, access, seen };
+}
+
+async function readAt(call: Call, ref: ActorRef, sequence: number): Promise<Shown<Conversation>> {
+  const { queries } = call.service.ports;
+  const { tenant, id } = ref;
+  const found = await lookAt(call, ref, sequence, async (may, minSeq) =>
+    may === "owner"
+      ? queries.conversationAndShares(tenant, id, minSeq)
+      : { conversation: await queries.conversation(tenant, id, minSeq), shares: null },
+  );
+  const { conversation: row, access, shares } = found;
   const headers = { ETag: revisionTag(row.revision) };
-  return { value: { ...row, access, shares: shares && [...shares] }, sequence: seen, headers };
+  const value = { ...row, access, shares: shares && [...shares] };
+  return { value, sequence: found.seen, headers };
 }
 
 /** A page of messages. Throws `not_found`, `bad_cursor`. */
 export async function listMessages(call: Call, id: string): Promise<Shown<Page<Message>>> {
-  const { sequence } = await readOne(call, id);
+  const ref = conversationRef(call.who, id);
   const cursor = call.query.get("cursor");
-  const value = await call.service.ports.queries.messages({
-    tenant: call.who.tenant,
-    conversation: id,
-    reader: call.who.user,
+  const page = {
+    ...{ tenant: ref.tenant, conversation: id, reader: call.who.user },
     all: call.query.get("all") === "true",
     limit: limitOf(call.query),
     ...(cursor === null ? {} : { cursor }),
-    ...(sequence === 0 ? {} : { minSeq: sequence }),
-  });
-  return { value, sequence };
+  };
+  const { messages, seen } = await lookAt(call, ref, knownOf(call, ref), (_, minSeq) =>
+    call.service.ports.queries.conversationAndMessages({
+      ...page,
+      ...(minSeq === undefined ? {} : { minSeq }),
+    }),
+  );
+  return { value: messages, sequence: seen };
 }
 
 /** What a command carries when it shall only be done at this revision. */

@@ -107,6 +107,7 @@ export async function listAudit(sql: TenantSql, page: AuditPage): Promise<Page<A
     `SELECT ${columns} FROM read.audit WHERE ${holds.join(" AND ")}
      ORDER BY audit.at DESC, sequence DESC LIMIT $${values.length + 1}`,
     [...values, size + 1],
+    false,
   );
   const items = rows.slice(0, size).map(entry);
   const last = items.at(-1);

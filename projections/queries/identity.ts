@@ -11,7 +11,7 @@ import {
   isUuid,
   workspaceRef,
 } from "../../schemas/ids.ts";
-import type { Database } from "../postgres.ts";
+import type { Database, TenantSql } from "../postgres.ts";
 import {
   type Account,
   type AccountName,
@@ -61,59 +61,63 @@ export interface Identities {
   apiKeys(page: TenantPage & Fresh & { readonly user: string | null }): Promise<Page<ApiKey>>;
 }
 
-/** `ready` waits for a projector to reach a sequence, and throws `stale` for a parked actor. */
-export function identities(
-  database: Database,
-  ready: (projector: string, ref: ActorRef, minSeq: number | undefined) => Promise<void>,
-): Identities {
-  const account = (id: string, minSeq?: number): Promise<void> =>
-    ready("accounts", accountRef(id), minSeq);
-  const workspace = (tenant: string, minSeq?: number): Promise<void> =>
-    ready("workspaces", workspaceRef(tenant), minSeq);
-  const accounts = () => database.tenant(accountRef("").tenant);
+export interface Standing {
+  /** Waits until a projector has reached a sequence. */
+  reached(projector: string, minSeq: number | undefined): Promise<void>;
+  /** Throws `stale` for a parked actor. */
+  notParked(sql: TenantSql, projector: string, ref: ActorRef): Promise<void>;
+}
+
+export function identities(database: Database, { reached, notParked }: Standing): Identities {
+  /** Asks once the projector is there, in one round trip with whether the actor is parked. */
+  const ask = async <T>(
+    projector: string,
+    ref: ActorRef,
+    minSeq: number | undefined,
+    read: (sql: TenantSql) => Promise<T>,
+  ): Promise<T> => {
+    await reached(projector, minSeq);
+    const sql = database.tenant(ref.tenant);
+    const [found] = await Promise.all([read(sql), notParked(sql, projector, ref)]);
+    return found;
+  };
+  const ofAccount = <T>(
+    id: string,
+    minSeq: number | undefined,
+    read: (sql: TenantSql) => Promise<T>,
+  ): Promise<T> => ask("accounts", accountRef(id), minSeq, read);
+  const ofWorkspace = <T>(
+    tenant: string,
+    minSeq: number | undefined,
+    read: (sql: TenantSql) => Promise<T>,
+  ): Promise<T> => ask("workspaces", workspaceRef(tenant), minSeq, read);
   return {
     async account(id, minSeq) {
-      if (!isUuid(id)) return null;
-      await account(id, minSeq);
-      return oneAccount(accounts(), id);
+      return isUuid(id) ? ofAccount(id, minSeq, (sql) => oneAccount(sql, id)) : null;
     },
     async sessions(id, minSeq) {
-      if (!isUuid(id)) return [];
-      await account(id, minSeq);
-      return sessionsOf(accounts(), id);
+      return isUuid(id) ? ofAccount(id, minSeq, (sql) => sessionsOf(sql, id)) : [];
     },
-    names: (users) => namesOf(accounts(), users),
+    names: (users) => namesOf(database.tenant(accountRef("").tenant), users),
     async workspace(tenant, minSeq) {
       if (!isHomeTenant(tenant)) return null;
-      await workspace(tenant, minSeq);
-      return oneWorkspace(database.tenant(tenant), tenant);
+      return ofWorkspace(tenant, minSeq, (sql) => oneWorkspace(sql, tenant));
     },
     async member(tenant, user, minSeq) {
       if (!isHomeTenant(tenant) || !isUserId(user)) return null;
-      await workspace(tenant, minSeq);
-      return oneMember(database.tenant(tenant), tenant, user);
+      return ofWorkspace(tenant, minSeq, (sql) => oneMember(sql, tenant, user));
     },
-    async members(page) {
-      await workspace(page.tenant, page.minSeq);
-      return listMembers(database.tenant(page.tenant), page);
-    },
+    members: (page) => ofWorkspace(page.tenant, page.minSeq, (sql) => listMembers(sql, page)),
     async invitation(tenant, id, minSeq) {
       if (!isHomeTenant(tenant) || !isUuid(id)) return null;
-      await workspace(tenant, minSeq);
-      return oneInvitation(database.tenant(tenant), tenant, id);
+      return ofWorkspace(tenant, minSeq, (sql) => oneInvitation(sql, tenant, id));
     },
-    async invitations(page) {
-      await workspace(page.tenant, page.minSeq);
-      return listInvitations(database.tenant(page.tenant), page);
-    },
+    invitations: (page) =>
+      ofWorkspace(page.tenant, page.minSeq, (sql) => listInvitations(sql, page)),
     async apiKey(tenant, id, minSeq) {
       if (!isHomeTenant(tenant) || !isUuid(id)) return null;
-      await workspace(tenant, minSeq);
-      return oneApiKey(database.tenant(tenant), tenant, id);
+      return ofWorkspace(tenant, minSeq, (sql) => oneApiKey(sql, tenant, id));
     },
-    async apiKeys(page) {
-      await workspace(page.tenant, page.minSeq);
-      return listApiKeys(database.tenant(page.tenant), page);
-    },
+    apiKeys: (page) => ofWorkspace(page.tenant, page.minSeq, (sql) => listApiKeys(sql, page)),
   };
 }

@@ -11,9 +11,9 @@ import type {
   Share,
   StoredConversation,
 } from "../../schemas/http.ts";
-import { isTenant, isUuid, type Kind } from "../../schemas/ids.ts";
+import { type ActorRef, isTenant, isUuid } from "../../schemas/ids.ts";
 import type { UsageList } from "../../schemas/usage.ts";
-import type { Database } from "../postgres.ts";
+import type { Database, TenantSql } from "../postgres.ts";
 import { type AuditPage, listAudit, parkedActors } from "./audit.ts";
 import { type ConversationPage, listConversations, oneConversation } from "./conversations.ts";
 import { type FollowPositions, watchFreshness } from "./freshness.ts";
@@ -32,10 +32,24 @@ export interface Queries {
   conversations(page: ConversationPage & Fresh): Promise<Page<Conversation>>;
   /** Null when unknown; a deleted one comes with status "deleted". */
   conversation(tenant: string, id: string, minSeq?: number): Promise<StoredConversation | null>;
+  /** Both in one round trip. */
+  conversationAndShares(
+    tenant: string,
+    id: string,
+    minSeq?: number,
+  ): Promise<{
+    readonly conversation: StoredConversation | null;
+    readonly shares: readonly Share[];
+  }>;
   /** Whom it is shared with, by user. Throws `stale`. */
   shares(tenant: string, id: string, minSeq?: number): Promise<readonly Share[]>;
   /** Oldest first; `all: false` is the path to the head. */
   messages(page: MessagePage & Fresh): Promise<Page<Message>>;
+  /** The page's conversation, too, in one round trip. */
+  conversationAndMessages(page: MessagePage & Fresh): Promise<{
+    readonly conversation: StoredConversation | null;
+    readonly messages: Page<Message>;
+  }>;
   /** Newest first, and the parked actors whose later entries are missing. Throws `bad_cursor`, `stale`. */
   audit(page: AuditPage & Fresh): Promise<AuditList>;
   /** Who there is. */
@@ -52,19 +66,22 @@ export interface Queries {
 export function openQueries(database: Database, follow: FollowPositions): Queries {
   const freshness = watchFreshness(database, follow);
 
+  /** What `sql` is asked in the same moment comes in the same round trip. */
   const notParked = async (
-    projector: string,
-    tenant: string,
-    id: string,
-    kind: Kind = "conversation",
+    sql: TenantSql,
+    projectors: readonly string[],
+    { tenant, kind, id }: ActorRef,
   ): Promise<void> => {
-    const parked = await database.tenant(tenant).query(
+    const parked = await sql.query(
       `SELECT 1 FROM read.parked
-       WHERE tenant = $1 AND kind = $2 AND id = $3 AND projector = $4`,
-      [tenant, kind, id, projector],
+       WHERE tenant = $1 AND kind = $2 AND id = $3 AND projector = ANY($4)`,
+      [tenant, kind, id, projectors],
     );
     if (parked.length > 0) throw new AppError("stale", "The read model of it is parked.");
   };
+  const conversationRef = (tenant: string, id: string): ActorRef => ({
+    ...{ tenant, kind: "conversation", id },
+  });
 
   return {
     async conversations(page) {
@@ -74,36 +91,71 @@ export function openQueries(database: Database, follow: FollowPositions): Querie
     async conversation(tenant, id, minSeq) {
       if (!isTenant(tenant) || !isUuid(id)) return null;
       await freshness.reached(["conversations"], minSeq);
-      await notParked("conversations", tenant, id);
-      return oneConversation(database.tenant(tenant), tenant, id);
+      const sql = database.tenant(tenant);
+      const [row] = await Promise.all([
+        oneConversation(sql, tenant, id),
+        notParked(sql, ["conversations"], conversationRef(tenant, id)),
+      ]);
+      return row;
+    },
+    async conversationAndShares(tenant, id, minSeq) {
+      if (!isTenant(tenant) || !isUuid(id)) return { conversation: null, shares: [] };
+      await freshness.reached(["conversations", "shares"], minSeq);
+      const sql = database.tenant(tenant);
+      const [row, shares] = await Promise.all([
+        oneConversation(sql, tenant, id),
+        listShares(sql, tenant, id),
+        notParked(sql, ["conversations", "shares"], conversationRef(tenant, id)),
+      ]);
+      return { conversation: row, shares };
     },
     async shares(tenant, id, minSeq) {
       if (!isTenant(tenant) || !isUuid(id)) return [];
       await freshness.reached(["shares"], minSeq);
-      await notParked("shares", tenant, id);
-      return listShares(database.tenant(tenant), tenant, id);
+      const sql = database.tenant(tenant);
+      const [shares] = await Promise.all([
+        listShares(sql, tenant, id),
+        notParked(sql, ["shares"], conversationRef(tenant, id)),
+      ]);
+      return shares;
     },
     async messages(page) {
-      if (!isTenant(page.tenant) || !isUuid(page.conversation)) return { items: [], next: null };
-      await freshness.reached(["messages", "ratings"], page.minSeq);
-      await notParked("messages", page.tenant, page.conversation);
-      return listMessages(database.tenant(page.tenant), page);
+      const { tenant, conversation: id, minSeq } = page;
+      if (!isTenant(tenant) || !isUuid(id)) return { items: [], next: null };
+      await freshness.reached(["messages", "ratings"], minSeq);
+      const sql = database.tenant(tenant);
+      const [messages] = await Promise.all([
+        listMessages(sql, page),
+        notParked(sql, ["messages"], conversationRef(tenant, id)),
+      ]);
+      return messages;
+    },
+    async conversationAndMessages(page) {
+      const { tenant, conversation: id, minSeq } = page;
+      const none = { conversation: null, messages: { items: [], next: null } };
+      if (!isTenant(tenant) || !isUuid(id)) return none;
+      await freshness.reached(["conversations", "messages", "ratings"], minSeq);
+      const sql = database.tenant(tenant);
+      const [row, messages] = await Promise.all([
+        oneConversation(sql, tenant, id),
+        listMessages(sql, page),
+        notParked(sql, ["conversations", "messages"], conversationRef(tenant, id)),
+      ]);
+      return { conversation: row, messages };
     },
     async audit(page) {
       await freshness.reached(["audit"], page.minSeq);
-      const [list, parked] = await Promise.all([
-        listAudit(database.tenant(page.tenant), page),
-        parkedActors(database.tenant(page.tenant), page),
-      ]);
+      const sql = database.tenant(page.tenant);
+      const [list, parked] = await Promise.all([listAudit(sql, page), parkedActors(sql, page)]);
       return { ...list, parked };
     },
     async usage(page) {
       await freshness.reached(["model_calls", "conversations"], page.minSeq);
       return readUsage(database.tenant(page.tenant), page);
     },
-    identity: identities(database, async (projector, { tenant, kind, id }, minSeq) => {
-      await freshness.reached([projector], minSeq);
-      await notParked(projector, tenant, id, kind);
+    identity: identities(database, {
+      reached: (projector, minSeq) => freshness.reached([projector], minSeq),
+      notParked: (sql, projector, ref) => notParked(sql, [projector], ref),
     }),
     positions: freshness.positions,
     stop: freshness.stop,

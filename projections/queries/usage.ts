@@ -71,8 +71,9 @@ export async function readUsage(sql: TenantSql, page: UsagePage): Promise<UsageL
          ${from} GROUP BY 1, 2, 3) days
        ${behind} ORDER BY days.day DESC, days.provider DESC, days.model DESC LIMIT $${values.length + 1}`,
       [...values, size + 1],
+      false,
     ),
-    sql.query(`SELECT ${sums} ${from}`, all),
+    sql.query(`SELECT ${sums} ${from}`, all, false),
   ]);
   const items = rows.slice(0, size).map((row): UsageItem => ({
     day: String(row["day"]),
