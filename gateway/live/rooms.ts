@@ -11,9 +11,16 @@ export interface RoomLease {
   release(): void;
 }
 
+interface Held {
+  readonly room: Room;
+  users: number;
+  /** Ends the lingering of one that nobody uses. */
+  stay: (() => void) | null;
+}
+
 export class Rooms {
   readonly #parts: RoomParts;
-  readonly #rooms = new Map<string, { room: Room; users: number }>();
+  readonly #rooms = new Map<string, Held>();
   #lingering = 0;
 
   constructor(parts: RoomParts) {
@@ -29,11 +36,13 @@ export class Rooms {
     const key = refKey(ref);
     let entry = this.#rooms.get(key);
     if (entry === undefined || entry.room.closed) {
-      entry = { room: new Room(ref, this.#parts), users: 0 };
+      entry = { room: new Room(ref, this.#parts), users: 0, stay: null };
       this.#rooms.set(key, entry);
     }
     const held = entry;
     held.users++;
+    // It lingers from its last use on: an earlier one's end would close it between two requests.
+    held.stay?.();
     let released = false;
     return {
       room: held.room,
@@ -44,21 +53,28 @@ export class Rooms {
         if (held.users > 0) return;
         if (this.#lingering >= lingering_max) return this.#close(key, held);
         this.#lingering++;
-        this.#parts.clock.after(linger_ms, () => {
-          this.#lingering--;
+        const cancel = this.#parts.clock.after(linger_ms, () => {
+          held.stay?.();
           this.#close(key, held);
         });
+        held.stay = () => {
+          held.stay = null;
+          this.#lingering--;
+          cancel();
+        };
       },
     };
   }
 
   stop(): void {
-    for (const { room } of this.#rooms.values()) room.close();
+    for (const { room, stay } of this.#rooms.values()) {
+      stay?.();
+      room.close();
+    }
     this.#rooms.clear();
   }
 
-  #close(key: string, held: { room: Room; users: number }): void {
-    if (held.users > 0) return;
+  #close(key: string, held: Held): void {
     held.room.close();
     if (this.#rooms.get(key) === held) this.#rooms.delete(key);
   }

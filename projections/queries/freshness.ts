@@ -1,7 +1,8 @@
 /**
  * Read-your-writes: waits until projectors have reached a sequence of the log. Announced positions
  * wake the waiters at once; since announcements can be lost, one shared select looks every
- * `poll_ms` while anybody waits.
+ * `poll_ms` while anybody waits, the first time at once only for a projector that was never heard of:
+ * with a select for every waiter, commands over HTTP kept a connection busy with nothing else.
  */
 import { AppError } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
@@ -60,8 +61,14 @@ export function watchFreshness(sql: Sql, follow: FollowPositions): Freshness {
     await positions().catch(() => undefined);
     selecting = false;
     wake();
-    clearTimeout(timer);
-    if (waiters.size > 0 && !stopped) timer = setTimeout(() => void poll(), poll_ms);
+    if (waiters.size > 0) pollLater();
+  };
+  const pollLater = (): void => {
+    if (stopped || selecting) return;
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      if (waiters.size > 0) void poll();
+    }, poll_ms);
   };
 
   return {
@@ -85,7 +92,8 @@ export function watchFreshness(sql: Sql, follow: FollowPositions): Freshness {
           reject(new AppError("stale"));
         }, limits.min_seq_wait_ms);
         waiters.add(look);
-        void poll();
+        if (projectors.every((name) => known.has(name))) pollLater();
+        else void poll();
       });
     },
     stop() {
