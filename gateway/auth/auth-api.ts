@@ -1,12 +1,23 @@
 /** Signing in and out: `/api/v1/auth/…`, and the public keys that our tokens are checked with. */
 import { AppError } from "../../schemas/errors.ts";
-import { Jwks, Login, Refresh, Register, Registered, TokenPair } from "../../schemas/identity.ts";
+import {
+  DeleteAccount,
+  Jwks,
+  Login,
+  Refresh,
+  Register,
+  Registered,
+  TokenPair,
+} from "../../schemas/identity.ts";
 import { accountRef } from "../../schemas/ids.ts";
 import { type Operation, operation, publicOperation } from "../http/operation.ts";
+import type { Exchange } from "../http/exchange.ts";
 import type { Service } from "../service.ts";
 import { admitAccount } from "../limits/admit.ts";
 import { accountIdOf, normalEmail } from "./account-id.ts";
+import type { AccountView } from "./account-view.ts";
 import { ask, userBy } from "./ask.ts";
+import { deleteAccount } from "./deletion.ts";
 import { homeFor, joinBy, membershipOf, openHome } from "./membership.ts";
 import { hashOfSecret } from "./secrets.ts";
 import { closeSession, openSession, refreshSession } from "./sessions.ts";
@@ -27,6 +38,26 @@ function addressed(
 function onceOf(account: string, key: string): string {
   const hex = hashOfSecret(`register ${account} ${key}`).slice(0, 32);
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+/**
+ * The account of an address and its password. Whatever is wrong is told the same, after the same time:
+ * whoever guesses must not learn from it which addresses are there. Throws `bad_credentials`,
+ * `rate_limited`.
+ */
+async function genuine(
+  service: Service,
+  { email: text, password }: { readonly email: string; readonly password: string },
+  exchange: Exchange,
+): Promise<{ readonly id: string; readonly view: AccountView }> {
+  const email = normalEmail(text);
+  const id = email === null ? null : accountIdOf(service.ports.accountsKey, email);
+  if (id !== null) await admitAccount(exchange, service, id);
+  const view = id === null ? null : await service.people.account(id);
+  const phc = view?.active === true && view.password !== "" ? view.password : null;
+  const fits = await service.passwords.verify(password, phc);
+  if (!fits || id === null || view === null) throw new AppError("bad_credentials");
+  return { id, view };
 }
 
 export const operations: readonly Operation[] = [
@@ -76,15 +107,8 @@ export const operations: readonly Operation[] = [
     answers: { 200: TokenPair },
     refuses: ["bad_credentials", "forbidden", "invitation_invalid", "overloaded"],
     async run({ service, body }, exchange) {
-      const { people, passwords } = service;
-      const email = normalEmail(body.email);
-      const id = email === null ? null : accountIdOf(service.ports.accountsKey, email);
-      // Also of an account that is not there: whoever guesses must not learn that from it.
-      if (id !== null) await admitAccount(exchange, service, id);
-      const view = id === null ? null : await people.account(id);
-      const phc = view?.active === true && view.password !== "" ? view.password : null;
-      const genuine = await passwords.verify(body.password, phc);
-      if (!genuine || id === null || view === null) throw new AppError("bad_credentials");
+      const { people } = service;
+      const { id, view } = await genuine(service, body, exchange);
       if (body.invitation !== undefined) await joinBy(service, id, body.invitation);
       const known = body.invitation === undefined ? view : await people.account(id);
       const member = await membershipOf(service, id, known, body.tenant ?? null);
@@ -120,6 +144,24 @@ export const operations: readonly Operation[] = [
     async run({ service, who }) {
       // A token of the operator or of another issuer has no session that could end.
       if (who.session !== null) await closeSession(service, who.user, who.session);
+      return { value: null, sequence: 0 };
+    },
+  }),
+  publicOperation({
+    id: "deleteAccount",
+    method: "POST",
+    path: `${base}/delete`,
+    tag: "auth",
+    // Also for who belongs to no workspace any more and so cannot sign in.
+    access: "public",
+    limit: "sign-in",
+    summary: "Deletes an account for good, with its conversations, memberships and API keys.",
+    body: DeleteAccount,
+    answers: { 204: null },
+    refuses: ["bad_credentials", "last_owner", "overloaded", "stale"],
+    async run({ service, body }, exchange) {
+      const { id } = await genuine(service, body, exchange);
+      await deleteAccount(service, id);
       return { value: null, sequence: 0 };
     },
   }),
