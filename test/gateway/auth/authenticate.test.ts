@@ -54,7 +54,7 @@ test("I10: I11: of one address so many wait; others, and who was good before, ar
     expect(codeOf(() => waiting.push(Promise.resolve(authenticate(credential, ip))))).toBe("waits");
   }
   for (const answer of answers.splice(0)) answer(ann);
-  expect(new Set(await Promise.all(waiting))).toEqual(new Set([ann]));
+  expect(new Set(await Promise.all(waiting.map(async (one) => one)))).toEqual(new Set([ann]));
   expect(codeOf(() => authenticate("strange", "1.2.3.4"))).toBe("waits");
 });
 

@@ -44,7 +44,7 @@ const isErased = (ref: ActorRef): Promise<void> =>
 test("I10: it ends every credential at once, on every gateway, and erases what was theirs", async () => {
   await register(here, "ann@example.org", { name: "Ann Archy" });
   const { accessToken: token, refreshToken } = await signIn(here, "ann@example.org");
-  const { sub: user = "", tenant = "" } = decodeJwt<{ tenant: string }>(token);
+  const { sub: user = "", tenant } = decodeJwt<{ tenant: string }>(token);
   const titled = await begin(token, { title: "nobody's business" });
   const archived = await begin(token, { origin: "api" });
   await ask(here, "PATCH", `${conversations}/${archived}`, { token, body: { archived: true } });
@@ -124,7 +124,7 @@ test.each(["delete", "remove-member", "leave-tenant"])(
     const email = `cut-${name}@example.org`;
     await register(here, email);
     const { accessToken: token } = pairOf(await login(here, email));
-    const { sub: user = "", tenant = "" } = decodeJwt<{ tenant: string }>(token);
+    const { sub: user = "", tenant } = decodeJwt<{ tenant: string }>(token);
     const id = await begin(token);
     const own = commandPublisher(running.world.system.streams, secret);
     const cut = await running.another({
