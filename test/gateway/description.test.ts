@@ -15,8 +15,10 @@ import { type ErrorCode, errors } from "../../schemas/errors.ts";
 import * as http from "../../schemas/http.ts";
 import { OpenAiErrorBody } from "../../schemas/openai.ts";
 import { systemIds } from "../../schemas/ids.ts";
+import { allows } from "../../schemas/permissions.ts";
 import { serverFrames } from "../../schemas/server-frames.ts";
 import { check, type Schema } from "../../schemas/validate.ts";
+import { ask, register, signIn } from "./auth/door.ts";
 import { type Running, startRunning } from "./running.ts";
 
 const isSchema = (value: unknown): value is Schema => typeof value === "object" && value !== null;
@@ -169,6 +171,44 @@ describe("the operations, walked against a real gateway", () => {
         if (operation.access !== "public")
           expect([operation.id, refused]).toEqual([operation.id, true]);
         else if (credential) expect(operation.tag, operation.id).toBe("auth");
+      }
+    }
+  });
+
+  test("I10: each is refused to a role, and to a key's scopes, that lack its permission", async () => {
+    await register(running.gateway, "owner@example.org");
+    const { accessToken } = await signIn(running.gateway, "owner@example.org");
+    const made = await ask(running.gateway, "POST", "/api/v1/api-keys", {
+      ...{ token: accessToken, body: { name: "writes alone", scopes: ["write"] } },
+    });
+    const callers = [
+      { bearer: await running.token(user, "acme", 60, "viewer"), may: ["viewer", null] as const },
+      { bearer: String(made.body["key"]), may: ["owner", ["write"]] as const },
+    ];
+    for (const operation of operations) {
+      const { access } = operation;
+      if (access === "public") continue;
+      const lacking = callers.filter(({ may: [role, scopes] }) => !allows(role, scopes, access));
+      expect([operation.id, lacking.length > 0]).toEqual([operation.id, true]);
+      for (const { bearer } of lacking) {
+        const response = await fetch(walked(operation, {}), asking(operation, bearer));
+        await asDescribed(operation, response);
+        expect([operation.id, response.status]).toEqual([operation.id, 403]);
+      }
+    }
+  });
+
+  test("a form that an operation has not is refused before anything is done", async () => {
+    const token = await running.token(user);
+    for (const operation of operations) {
+      if (operation.access === "public") continue;
+      const streams = operation.streams ?? Object.values(operation.answers).includes("stream");
+      for (const form of ["image/png", ...(streams ? [] : ["text/event-stream"])]) {
+        const asked = asking(operation, token);
+        const headers = { ...asked.headers, accept: form };
+        const response = await fetch(walked(operation, {}), { ...asked, headers });
+        await asDescribed(operation, response);
+        expect([operation.id, form, response.status]).toEqual([operation.id, form, 406]);
       }
     }
   });
