@@ -2,7 +2,6 @@
  * The only file that knows every room: it gives each the ports that it asks for, starts the roles of
  * this process, and stops them in order: no new turn, then the sockets, then what runs, then the rest.
  */
-import { hkdfSync } from "node:crypto";
 import { hostname } from "node:os";
 import { createHost } from "../actors/host.ts";
 import type { Ports } from "../actors/ports.ts";
@@ -16,21 +15,19 @@ import { extractTitle } from "../models/titler.ts";
 import { leaseOf } from "../projections/generations.ts";
 import { logSource } from "../projections/log-source.ts";
 import { projectors } from "../projections/projectors/all.ts";
-import { openQueries } from "../projections/queries/queries.ts";
+import { openQueries, type Queries } from "../projections/queries/queries.ts";
 import { type Runner, startRunner } from "../projections/runner.ts";
 import { checkpointWitnesses } from "../projections/witnesses.ts";
-import { AppError } from "../schemas/errors.ts";
-import { systemClock, systemIds } from "../schemas/ids.ts";
+import { type ActorRef, type Clock, type Ids, systemClock, systemIds } from "../schemas/ids.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
-import { default_rates, type Rates } from "../schemas/rates.ts";
 import { startAnchoring } from "../streams/proof/anchoring.ts";
 import { snapshotWitnesses } from "../streams/proof/witnesses.ts";
 import { openAsking } from "../streams/queue/asking.ts";
 import { commandPublisher } from "../streams/queue/commands.ts";
 import { ensureConsumers } from "../streams/queue/consumers.ts";
 import { holdLeases } from "../streams/queue/leases.ts";
-import { openLog } from "../streams/log/log.ts";
+import { type Log, openLog } from "../streams/log/log.ts";
 import { readOwnership } from "../streams/queue/ownership.ts";
 import { followFeed } from "../streams/feed/reached.ts";
 import { announcePosition, followPositions } from "../streams/live/positions.ts";
@@ -42,7 +39,7 @@ import { textPort } from "../streams/log/texts.ts";
 import { openTimers } from "../streams/queue/timers.ts";
 import { tokenPort } from "../streams/live/tokens.ts";
 import { provision, provisioned } from "../streams/provision.ts";
-import { openVault } from "../streams/content/vault.ts";
+import { openVault, type Vault } from "../streams/content/vault.ts";
 import { joinWorkers } from "../streams/queue/workers.ts";
 import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
@@ -50,6 +47,7 @@ import { eraseListed, openErasures, rememberOthers } from "./erasing.ts";
 import { checkHead, checkWitnesses, keepHead } from "./head-file.ts";
 import { keptLook, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
+import { accountsKeyOf, openAiOf, ratesOf, tlsOf } from "./settings.ts";
 import { webAssets } from "./web-assets.ts";
 
 export const roles = ["gateway", "actors", "projections", "feed"] as const;
@@ -69,6 +67,20 @@ export interface System {
 
 type Report = Ports["report"];
 
+/** What every role is given. */
+interface Parts {
+  readonly config: Config;
+  readonly services: Services;
+  readonly vault: Vault;
+  readonly log: Log;
+  readonly models: ModelRegistry;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly report: Report;
+  /** Run in reverse at the stop. */
+  readonly ends: (() => Promise<void> | void)[];
+}
+
 /** Starts the roles on services that are there. What it began is stopped when it throws. */
 export async function startSystem(
   config: Config,
@@ -76,10 +88,9 @@ export async function startSystem(
   wanted: ReadonlySet<Role>,
   report: Report,
 ): Promise<System> {
-  const { streams, database, secret, ring, partitions, replicas, folder, embedded } = services;
+  const { streams, database, secret, partitions, replicas, folder, embedded } = services;
   const clock = systemClock;
-  const ids = systemIds;
-  const ends: (() => Promise<void> | void)[] = [];
+  const ends: Parts["ends"] = [];
   let stopped = false;
   const stop = async (): Promise<void> => {
     stopped = true;
@@ -112,133 +123,26 @@ export async function startSystem(
     ends.push(() => models.close());
     const listed = models.listed();
 
-    let runner: Runner | null = null;
-    if (wanted.has("projections")) {
-      const leases = await holdLeases(streams, projectors.map(leaseOf), { holder: ids(), clock });
-      ends.push(() => leases.release());
-      runner = startRunner({
-        source: logSource(log, (reading) => readBatches(streams, vault, reading)),
-        announce: (projector, sequence) => announcePosition(streams, projector, sequence),
-        ...{ leases, database, projectors, clock, report },
-      });
-      ends.push(() => runner?.stop());
-    }
-
-    if (wanted.has("feed")) {
-      const publisher = await startPublisher({
-        ...{ streams, vault, log, clock, report, holder: ids() },
-      });
-      ends.push(() => publisher.stop());
-      const webhooks = await startWebhooks({
-        ...{ streams, vault, clock, ids, report, holder: ids() },
-        publish: commandPublisher(streams, secret),
-        anywhere: config.get("COLLOQUY_WEBHOOKS_PRIVATE") === "1",
-      });
-      ends.push(() => webhooks.stop());
-    }
-
+    const parts: Parts = {
+      ...{ config, services, vault, log, models, clock, ids: systemIds, report, ends },
+    };
+    const runner = wanted.has("projections") ? await startProjections(parts) : null;
+    if (wanted.has("feed")) await startFeed(parts);
     let drain = (): Promise<void> => Promise.resolve();
     if (wanted.has("actors")) {
       // A turn begins with the model that was wished for, so the list of models comes first.
       await listed;
-      const workers = await joinWorkers(streams, {
-        ...{ id: ids(), clock },
-        where: `${hostname()} ${process.pid}`,
-      });
-      ends.push(() => workers.leave());
-      const asking = openAsking(streams, { id: workers.id, clock });
-      ends.push(() => asking.stop());
-      const timers = openTimers(streams, { worker: workers.id, secret, clock, ids, report });
-      ends.push(() => timers.stop());
-      const texts = textPort(log);
-      ends.push(vault.onErased((actor) => texts.forget(actor)));
-      const host = createHost({
-        ...{ log, models, clock, ids, report, timers },
-        workers: { ...workers, ...asking },
-        snapshots: await openSnapshots(streams, { code: codeVersion(), report }),
-        texts,
-        tokens: tokenPort(streams, log),
-        content: { erase: (ref) => eraseListed(erasing, erasures, ref) },
-        replies: replyPort(streams),
-        title: extractTitle,
-      });
-      const pulling = consumeCommands({
-        ...{ streams, secret, partitions, report },
-        previousSecrets: config.get("COLLOQUY_SECRET_PREVIOUS") ?? [],
-        worker: workers,
-        inbox: host,
-      });
-      let drained: Promise<void> | null = null;
-      drain = () => (drained ??= host.drain(limits.drain_ms - gateway_ms));
-      ends.push(() => pulling.stop());
-      ends.push(() => drain());
-      const period_ms = (config.get("COLLOQUY_ANCHOR_MINUTES") ?? 0) * 60_000;
-      if (period_ms > 0) {
-        const by = { type: "system" as const, id: workers.id };
-        const anchoring = await startAnchoring({
-          ...{ streams, clock, ids, report, by, period_ms, holder: workers.id },
-          publish: commandPublisher(streams, secret),
-        });
-        ends.push(() => anchoring.stop());
-      }
+      drain = await startWorker(parts, (ref) => eraseListed(erasing, erasures, ref));
     }
-
     const queries = openQueries(database, (call) => followPositions(streams, call));
     ends.push(() => queries.stop());
     const ownership = keptLook(() => readOwnership(streams), clock);
     const checks = (): Promise<Readiness> => readiness({ ownership, runner, queries, log });
-
-    let url: string | null = null;
-    let reload: System["reload"] = null;
-    if (wanted.has("gateway")) {
-      const feed = followFeed(streams, clock);
-      ends.push(() => feed.stop());
-      const redisUrl = config.get("REDIS_URL");
-      const shared =
-        redisUrl === null ? null : await openSharedLimiter(redisUrl, { clock, report });
-      ends.push(() => shared?.close());
-      const gateway = await startGateway(
-        {
-          ...{ streams, vault, log, queries, ring, clock, ids, report },
-          limiter: shared ?? new MemoryLimiter(() => clock.now()),
-          rates: ratesOf(config),
-          metricsToken: config.get("COLLOQUY_METRICS_TOKEN"),
-          trustedProxies: config.get("COLLOQUY_TRUSTED_PROXIES") ?? [],
-          issuers: config.get("COLLOQUY_ISSUERS") ?? [],
-          accountsKey: accountsKeyOf(services.masterKey),
-          registration: config.get("COLLOQUY_REGISTRATION") ?? "open",
-          firstTenant: config.get("COLLOQUY_TENANT") ?? "main",
-          publish: commandPublisher(streams, secret),
-          ready: checks,
-          feed: feed.reached,
-          models: () => models.list(),
-          knowsModel: (name) => models.route(name) !== null,
-          embed: models.embed,
-          page: webAssets(),
-          local: embedded.nats
-            ? { tenant: config.get("COLLOQUY_TENANT") ?? "main", user: "you" }
-            : null,
-        },
-        {
-          host: config.get("COLLOQUY_HOST") ?? "127.0.0.1",
-          port: config.get("COLLOQUY_PORT") ?? 0,
-          corsOrigins: config.get("COLLOQUY_CORS_ORIGINS") ?? [],
-          ...tlsOf(config),
-        },
-      );
-      url = gateway.url;
-      if (config.get("COLLOQUY_TLS_CERT") !== null) reload = () => gateway.reload();
-      folder?.announce(url);
-      ends.push(async () => {
-        gateway.retire();
-        // Turns that run are served to their end while the sockets are still open.
-        await drain();
-        await gateway.stop(gateway_ms);
-      });
-    }
+    const door = wanted.has("gateway") ? await openDoor(parts, queries, checks, drain) : null;
     return {
-      url,
-      ...{ models, reload },
+      url: door?.url ?? null,
+      reload: door?.reload ?? null,
+      models,
       async ready(ms) {
         const until_ms = clock.now() + ms;
         for (;;) {
@@ -262,39 +166,134 @@ const snapshots_looked_at = 64;
 const gateway_ms = 1_000;
 const look_ms = 25;
 
-/** A key of its own for accounts: whoever makes their ids need not be able to open content. */
-const accountsKeyOf = (masterKey: Uint8Array): Uint8Array =>
-  new Uint8Array(hkdfSync("sha256", masterKey, "", "colloquy accounts", 32));
+async function startProjections(parts: Parts): Promise<Runner> {
+  const { services, vault, log, clock, ids, report, ends } = parts;
+  const { streams, database } = services;
+  const leases = await holdLeases(streams, projectors.map(leaseOf), { holder: ids(), clock });
+  ends.push(() => leases.release());
+  const runner = startRunner({
+    source: logSource(log, (reading) => readBatches(streams, vault, reading)),
+    announce: (projector, sequence) => announcePosition(streams, projector, sequence),
+    ...{ leases, database, projectors, clock, report },
+  });
+  ends.push(() => runner.stop());
+  return runner;
+}
 
-function tlsOf(config: Config): { tls?: { cert: string; key: string } } {
-  const cert = config.get("COLLOQUY_TLS_CERT");
-  const key = config.get("COLLOQUY_TLS_KEY");
-  if (cert === null && key === null) return {};
-  if (cert === null || key === null) {
-    const missing = cert === null ? "COLLOQUY_TLS_CERT" : "COLLOQUY_TLS_KEY";
-    throw new AppError("unavailable", `TLS needs a certificate and its key: set ${missing}, too.`);
+async function startFeed(parts: Parts): Promise<void> {
+  const { config, services, vault, log, clock, ids, report, ends } = parts;
+  const { streams, secret } = services;
+  const publisher = await startPublisher({
+    ...{ streams, vault, log, clock, report, holder: ids() },
+  });
+  ends.push(() => publisher.stop());
+  const webhooks = await startWebhooks({
+    ...{ streams, vault, clock, ids, report, holder: ids() },
+    publish: commandPublisher(streams, secret),
+    anywhere: config.get("COLLOQUY_WEBHOOKS_PRIVATE") === "1",
+  });
+  ends.push(() => webhooks.stop());
+}
+
+/** Resolves with what ends its turns, in what time there is, before it stops. */
+async function startWorker(
+  parts: Parts,
+  erase: (ref: ActorRef) => Promise<void>,
+): Promise<() => Promise<void>> {
+  const { config, services, vault, log, models, clock, ids, report, ends } = parts;
+  const { streams, secret, partitions } = services;
+  const workers = await joinWorkers(streams, {
+    ...{ id: ids(), clock },
+    where: `${hostname()} ${process.pid}`,
+  });
+  ends.push(() => workers.leave());
+  const asking = openAsking(streams, { id: workers.id, clock });
+  ends.push(() => asking.stop());
+  const timers = openTimers(streams, { worker: workers.id, secret, clock, ids, report });
+  ends.push(() => timers.stop());
+  const texts = textPort(log);
+  ends.push(vault.onErased((actor) => texts.forget(actor)));
+  const host = createHost({
+    ...{ log, models, clock, ids, report, timers },
+    workers: { ...workers, ...asking },
+    snapshots: await openSnapshots(streams, { code: codeVersion(), report }),
+    texts,
+    tokens: tokenPort(streams, log),
+    content: { erase },
+    replies: replyPort(streams),
+    title: extractTitle,
+  });
+  const pulling = consumeCommands({
+    ...{ streams, secret, partitions, report },
+    previousSecrets: config.get("COLLOQUY_SECRET_PREVIOUS") ?? [],
+    worker: workers,
+    inbox: host,
+  });
+  let drained: Promise<void> | null = null;
+  const drain = (): Promise<void> => (drained ??= host.drain(limits.drain_ms - gateway_ms));
+  ends.push(() => pulling.stop());
+  ends.push(() => drain());
+  const period_ms = (config.get("COLLOQUY_ANCHOR_MINUTES") ?? 0) * 60_000;
+  if (period_ms > 0) {
+    const by = { type: "system" as const, id: workers.id };
+    const anchoring = await startAnchoring({
+      ...{ streams, clock, ids, report, by, period_ms, holder: workers.id },
+      publish: commandPublisher(streams, secret),
+    });
+    ends.push(() => anchoring.stop());
   }
-  return { tls: { cert, key } };
+  return drain;
 }
 
-function ratesOf(config: Config): Rates {
-  const d = default_rates;
-  return {
-    commands: config.get("COLLOQUY_COMMANDS_PER_MINUTE") ?? d.commands,
-    wsCommands: config.get("COLLOQUY_WS_COMMANDS_PER_MINUTE") ?? d.wsCommands,
-    reads: config.get("COLLOQUY_READS_PER_MINUTE") ?? d.reads,
-    tenantCommands: config.get("COLLOQUY_TENANT_COMMANDS_PER_MINUTE") ?? d.tenantCommands,
-    signIns: config.get("COLLOQUY_SIGN_INS_PER_MINUTE") ?? d.signIns,
-    refused: config.get("COLLOQUY_REFUSED_PER_MINUTE") ?? d.refused,
-    handshakes: config.get("COLLOQUY_HANDSHAKES_PER_MINUTE") ?? d.handshakes,
-    connectionsPerUser: config.get("COLLOQUY_CONNECTIONS_PER_USER") ?? d.connectionsPerUser,
-    connectionsPerIp: config.get("COLLOQUY_CONNECTIONS_PER_IP") ?? d.connectionsPerIp,
-  };
-}
-
-function openAiOf(config: Config): Parameters<typeof createModels>[0]["openai"] {
-  const apiKey = config.get("OPENAI_API_KEY");
-  const baseUrl = config.get("OPENAI_BASE_URL");
-  if (apiKey === null && baseUrl === null) return null;
-  return { apiKey, baseUrl, model: config.get("COLLOQUY_MODEL") };
+/** Serves HTTP and WebSocket. */
+async function openDoor(
+  parts: Parts,
+  queries: Queries,
+  ready: () => Promise<Readiness>,
+  drain: () => Promise<void>,
+): Promise<Pick<System, "url" | "reload">> {
+  const { config, services, vault, log, models, clock, ids, report, ends } = parts;
+  const { streams, secret, ring, folder, embedded } = services;
+  const feed = followFeed(streams, clock);
+  ends.push(() => feed.stop());
+  const redisUrl = config.get("REDIS_URL");
+  const shared = redisUrl === null ? null : await openSharedLimiter(redisUrl, { clock, report });
+  ends.push(() => shared?.close());
+  const tenant = config.get("COLLOQUY_TENANT") ?? "main";
+  const gateway = await startGateway(
+    {
+      ...{ streams, vault, log, queries, ring, clock, ids, report },
+      limiter: shared ?? new MemoryLimiter(() => clock.now()),
+      rates: ratesOf(config),
+      metricsToken: config.get("COLLOQUY_METRICS_TOKEN"),
+      trustedProxies: config.get("COLLOQUY_TRUSTED_PROXIES") ?? [],
+      issuers: config.get("COLLOQUY_ISSUERS") ?? [],
+      accountsKey: accountsKeyOf(services.masterKey),
+      registration: config.get("COLLOQUY_REGISTRATION") ?? "open",
+      firstTenant: tenant,
+      publish: commandPublisher(streams, secret),
+      ready,
+      feed: feed.reached,
+      models: () => models.list(),
+      knowsModel: (name) => models.route(name) !== null,
+      embed: models.embed,
+      page: webAssets(),
+      local: embedded.nats ? { tenant, user: "you" } : null,
+    },
+    {
+      host: config.get("COLLOQUY_HOST") ?? "127.0.0.1",
+      port: config.get("COLLOQUY_PORT") ?? 0,
+      corsOrigins: config.get("COLLOQUY_CORS_ORIGINS") ?? [],
+      ...tlsOf(config),
+    },
+  );
+  folder?.announce(gateway.url);
+  ends.push(async () => {
+    gateway.retire();
+    // Turns that run are served to their end while the sockets are still open.
+    await drain();
+    await gateway.stop(gateway_ms);
+  });
+  const renewable = config.get("COLLOQUY_TLS_CERT") !== null;
+  return { url: gateway.url, reload: renewable ? () => gateway.reload() : null };
 }
