@@ -204,10 +204,13 @@ describe("origins", () => {
     expect(await connects({})).toBe(101);
     expect(await connects({ origin: listed })).toBe(101);
     expect(await connects({ origin: gateway.url })).toBe(101);
+    // A proxy in front of it speaks TLS.
+    expect(await connects({ origin: gateway.url.replace("http:", "https:") })).toBe(101);
     for (const origin of [
       "https://evil.example",
       "null",
       `${listed}.evil.example`,
+      `${gateway.url}.evil.example`,
       "http://127.0.0.1",
     ]) {
       expect([origin, await connects({ origin })]).toEqual([origin, 403]);
