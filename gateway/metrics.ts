@@ -19,7 +19,7 @@ export const metrics_type = "text/plain; version=0.0.4; charset=utf-8";
 
 type MetricsOf = Pick<
   Service,
-  "ports" | "progress" | "gate" | "connections" | "buffers" | "commands"
+  "ports" | "progress" | "gate" | "connections" | "buffers" | "commands" | "rooms" | "streams"
 >;
 
 /** What the servers say; empty where one says nothing. */
@@ -91,7 +91,8 @@ export async function metricsText(service: MetricsOf): Promise<string> {
 const labelOf = (model: string): string => `read_model="${model}"`;
 
 /** What the limits of this gateway do. */
-function limitMetrics({ gate, connections, buffers, commands, ports }: MetricsOf): Metric[] {
+function limitMetrics(service: MetricsOf): Metric[] {
+  const { gate, connections, buffers, commands, ports, rooms, streams } = service;
   const refused = [...gate.refused].map(([name, count]): [string, number] => {
     const [cls = "", scope = ""] = name.split(" ");
     return [`class="${cls}",by="${scope}"`, count];
@@ -121,13 +122,23 @@ function limitMetrics({ gate, connections, buffers, commands, ports }: MetricsOf
       values: new Map([["", connections.open]]),
     },
     {
+      name: "colloquy_streams",
+      help: "Open streams over HTTP.",
+      values: new Map([["", streams.size]]),
+    },
+    {
+      name: "colloquy_rooms",
+      help: "Conversations that this gateway follows for whoever reads or writes in them.",
+      values: new Map([["", rooms.size]]),
+    },
+    {
       name: "colloquy_cursors_lagging",
       help: "Subscriptions whose socket does not read as fast as there is to be told.",
       values: new Map([["", buffers.laggingCursors]]),
     },
     {
       name: "colloquy_socket_buffer_bytes",
-      help: "What lies unread in the buffers of all WebSockets.",
+      help: "What lies unread in the buffers of all WebSockets and streams.",
       values: new Map([["", buffers.bytes]]),
     },
     {
