@@ -26,6 +26,9 @@ export class Outflow {
   #over = false;
   #aborted = false;
   #written_ms: number;
+  #unread: (bytes: number) => void = () => {};
+  /** Bytes of the writes that were not taken whole: at most so many lie in the server's buffer. */
+  #untaken = 0;
   #cancelLook: () => void = () => {};
   #drain: (() => void)[] = [];
   #abort: (() => void)[] = [];
@@ -85,6 +88,12 @@ export class Outflow {
     this.#drain.push(call);
   }
 
+  /** Tells how many bytes the client has not taken, at most, each time that it changes. */
+  onUnread(call: (bytes: number) => void): void {
+    this.#unread = call;
+    call(this.#untaken);
+  }
+
   /** Calls once when the client goes before `end`; at once when it has gone. */
   onAbort(call: () => void): void {
     if (this.#aborted) call();
@@ -120,7 +129,9 @@ export class Outflow {
     this.#gathered = [];
     this.#chars = 0;
     this.#written_ms = this.#clock.now();
-    if (!this.#send(text)) this.#full = true;
+    if (this.#send(text)) return;
+    this.#full = true;
+    this.#unread((this.#untaken += Buffer.byteLength(text)));
   }
 
   /** The kernel takes more. The server sends what it holds only with another write. */
@@ -129,6 +140,7 @@ export class Outflow {
     if (!this.#send(this.#beat)) return false;
     if (!this.#full) return true;
     this.#full = false;
+    this.#unread((this.#untaken = 0));
     for (const call of this.#drain) call();
     return true;
   }

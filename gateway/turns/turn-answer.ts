@@ -59,6 +59,7 @@ export async function answerTurns(
   const { clock } = service.ports;
   let outflow: Outflow | null = null;
   let following: Following | null = null;
+  const share = service.buffers.open();
   let over = false;
   let close = (): void => {};
   const closed = new Promise<void>((resolve) => (close = resolve));
@@ -68,6 +69,7 @@ export async function answerTurns(
     if (outflow !== null) return outflow;
     outflow = exchange.stream({ ...stream_headers, ...headers }, beat);
     outflow.onDrain(() => following?.drained());
+    outflow.onUnread((bytes) => share.is(bytes));
     outflow.write(waiting);
     return outflow;
   };
@@ -95,7 +97,7 @@ export async function answerTurns(
     stop();
     gone?.();
   });
-  if (over) return;
+  if (over) return share.end();
   if (patience_ms === 0) open();
   following = followTurns(service, who, ref, wanted, {
     writable: () => outflow?.writable() ?? true,
@@ -119,6 +121,7 @@ export async function answerTurns(
   ];
   const release = service.revocations.hold(who, (code) => stream.fail(code));
   await closed;
+  share.end();
   release();
   for (const cancel of cancels) cancel();
   service.streams.delete(stream);
