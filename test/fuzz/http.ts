@@ -6,91 +6,157 @@ import { request, Agent, type OutgoingHttpHeaders } from "node:http";
 import type { Operation } from "../../gateway/http/operation.ts";
 import { errors } from "../../schemas/errors.ts";
 import type { Random } from "../simulation/random.ts";
-import { fitting, type Known, oddText, spoiled, written } from "./shapes.ts";
+import { type Known, nounOf } from "./known.ts";
+import { fitting, oddText, type Speaker, spoiled, written } from "./shapes.ts";
+import type { Tally } from "./tally.ts";
 
 export interface Attack {
   readonly url: string;
   readonly random: Random;
   readonly known: Known;
-  /** Tokens of several tenants and users, some of them no good. */
+  /** Tokens of several tenants and users. */
   readonly tokens: readonly string[];
+  /** What is none, or none any more; "" for nothing. */
+  readonly spoiltTokens: readonly string[];
   readonly over: () => boolean;
   readonly wrong: (what: string) => void;
-  readonly count: (what: string) => void;
+  readonly tally: Tally;
 }
 
-/** An answer may take as long as a `minSeq` or a command may be waited for, and a stream goes on. */
-const answer_ms = 30_000;
+/**
+ * An answer may take as long as a command is waited for, and then a read model, and then a database
+ * that has no time: one after the other. What takes longer hangs.
+ */
+const answer_ms = 90_000;
+
+/** One request: who asks what, and whether as its operation wants it. */
+interface Asking {
+  readonly operation: Operation;
+  readonly speaker: Speaker;
+  /** Only now and then something is wrong with it: deep paths are reached by what is right. */
+  readonly careful: boolean;
+}
+
+/** What gives a token of an account. */
+const signs: ReadonlySet<string> = new Set(["login", "refresh"]);
 
 /** Sends requests one after the other until it is over. */
 export async function attackHttp(attack: Attack, operations: readonly Operation[]): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  // What makes something comes more often, so that the others meet something.
+  const choice = operations.flatMap((one) => (one.method === "POST" ? [one, one, one] : [one]));
   while (!attack.over()) {
-    const { random } = attack;
-    const operation = random.pick(operations);
+    const { random, known } = attack;
+    const operation = random.pick(choice);
     if (operation === undefined) break;
-    const method = random.chance(0.95)
-      ? operation.method
-      : (random.pick(["HEAD", "PUT", "TRACE", "OPTIONS", "PATCH"]) ?? "GET");
-    const body = bodyOf(operation, attack);
-    await ask(attack, agent, method, pathOf(operation, attack), headersOf(attack), body);
+    const careful = random.chance(0.7);
+    const who = whoOf(attack, operation, careful);
+    const asking = { operation, careful, speaker: { who, known, random } };
+    const method =
+      careful || random.chance(0.85)
+        ? operation.method
+        : (random.pick(["HEAD", "PUT", "TRACE", "OPTIONS", "PATCH"]) ?? "GET");
+    const body = bodyOf(asking);
+    const headers = headersOf(asking);
+    // Without a length, what follows a DELETE's or GET's head is the next request: bare TCP does that.
+    if (body !== null) headers["content-length"] = Buffer.byteLength(body);
+    await ask(attack, agent, asking, { method, path: pathOf(asking), headers, body });
   }
   agent.destroy();
 }
 
-function pathOf({ path, query }: Operation, { known, random }: Attack): string {
-  const whole = path.replaceAll(/\{[^}]+\}/g, () => {
-    const part = random.chance(0.85) ? known.id() : oddText(random);
-    return encodeURIComponent(part.toWellFormed()).slice(0, 600) || "x";
-  });
+/** Whose credential a request carries: one that was given out, one that was learnt, or none. */
+function whoOf({ random, known, ...attack }: Attack, { tag }: Operation, careful: boolean): string {
+  if (!careful && random.chance(0.3)) return random.pick(attack.spoiltTokens) ?? "";
+  // Only who has an account has a profile and sessions.
+  const own = tag === "users" || tag === "auth";
+  const kind = own ? "account" : random.pick(["account", "accessToken", "secret"]);
+  const learnt = random.chance(own ? 0.8 : 0.3) ? known.pick("", kind ?? "") : undefined;
+  return learnt ?? random.pick(attack.tokens) ?? "";
+}
+
+function pathOf({ operation: { path, query }, speaker, careful }: Asking): string {
+  const { known, random, who } = speaker;
+  const nouns = path.split("/");
+  const whole = nouns
+    .map((segment, index) => {
+      const name = /^\{(.*)\}$/.exec(segment)?.[1];
+      if (name === undefined) return segment;
+      const noun = name === "id" ? nounOf(nouns[index - 1] ?? "") : name;
+      const part =
+        noun === "revision"
+          ? String(random.between(0, 12))
+          : random.chance(careful ? 0.98 : 0.8)
+            ? known.id(who, noun, 0.95)
+            : oddText(random);
+      return encodeURIComponent(part.toWellFormed()).slice(0, 600) || "x";
+    })
+    .join("/");
   if (random.chance(0.6)) return whole;
-  const wished = query === undefined ? {} : (fitting(query, known, random) as object); // an object's
+  // An object's schema makes an object.
+  const wished = query === undefined ? {} : (fitting(query, speaker) as object);
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(wished)) {
-    parameters.set(name, random.chance(0.8) ? String(value) : oddText(random));
+    parameters.set(name, random.chance(careful ? 0.98 : 0.7) ? String(value) : oddText(random));
   }
-  if (random.chance(0.2)) parameters.set("cursor", oddText(random));
+  if (!careful && random.chance(0.2)) parameters.set("cursor", oddText(random));
   return `${whole}?${parameters.toString().slice(0, 4_000)}`;
 }
 
-function headersOf({ known, random, tokens }: Attack): OutgoingHttpHeaders {
+function headersOf({ speaker: { known, random, who }, careful }: Asking): OutgoingHttpHeaders {
   const maybe = (name: string, share: number, value: () => string): OutgoingHttpHeaders =>
     random.chance(share) ? { [name]: value().replaceAll(/[^\x20-\x7e]/g, "?") } : {};
+  const right = {
+    ...(who === "" ? {} : { authorization: `Bearer ${who.replaceAll(/[^\x21-\x7e]/g, "?")}` }),
+    ...maybe("accept", 0.2, () => random.pick(["text/event-stream", "*/*"]) ?? ""),
+    ...maybe("idempotency-key", 0.2, () => known.id(who, "message", 0.3)),
+    "content-type": "application/json",
+  };
+  if (careful) return right;
   return {
-    ...maybe("authorization", 0.93, () => `Bearer ${random.pick(tokens) ?? ""}`),
-    ...maybe("content-type", 0.95, () =>
-      random.chance(0.95) ? "application/json" : oddText(random),
-    ),
-    ...maybe("accept", 0.3, () => random.pick(["text/event-stream", "*/*", oddText(random)]) ?? ""),
-    ...maybe("idempotency-key", 0.2, () => (random.chance(0.7) ? known.id() : oddText(random))),
+    ...right,
+    ...maybe("content-type", 0.1, () => oddText(random)),
+    ...maybe("accept", 0.1, () => oddText(random)),
+    ...maybe("idempotency-key", 0.1, () => oddText(random)),
     ...maybe("if-match", 0.1, () => `"${oddText(random)}"`),
     ...maybe("if-none-match", 0.1, () => oddText(random)),
-    ...maybe("last-event-id", 0.2, () => `${random.between(0, 9)}.${known.id()}.1.2`),
+    ...maybe("last-event-id", 0.3, () => `${random.between(0, 9)}.${known.id(who, "turn")}.1.2`),
     ...maybe("x-colloquy-seq", 0.05, () => random.pick(["1", "999999", oddText(random)]) ?? ""),
-    ...maybe("content-encoding", 0.02, () => "gzip"),
+    ...maybe("content-encoding", 0.03, () => "gzip"),
     ...maybe("origin", 0.1, () => random.pick(["http://evil.example", "null"]) ?? ""),
     ...maybe("traceparent", 0.1, () => oddText(random)),
   };
 }
 
-function bodyOf({ body, method }: Operation, { known, random }: Attack): string | null {
-  if (method === "GET" && random.chance(0.97)) return null;
-  const right = body === undefined ? {} : fitting(body, known, random);
-  return written(random.chance(0.6) ? right : spoiled(right, random), random);
+function bodyOf({ operation: { body, method }, speaker, careful }: Asking): string | null {
+  const { random } = speaker;
+  if (method === "GET" && (careful || random.chance(0.9))) return null;
+  if (body === undefined && careful) return null;
+  const right = body === undefined ? {} : fitting(body, speaker);
+  if (careful) return JSON.stringify(right);
+  return written(random.chance(0.4) ? right : spoiled(right, random), random);
+}
+
+interface Written {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: OutgoingHttpHeaders;
+  readonly body: string | null;
 }
 
 /** One request; resolves when it is answered, was left, or a stream has told enough. */
 function ask(
   attack: Attack,
   agent: Agent,
-  method: string,
-  path: string,
-  headers: OutgoingHttpHeaders,
-  body: string | null,
+  { operation, speaker: { who } }: Asking,
+  { method, path, headers, body }: Written,
 ): Promise<void> {
-  const { random, wrong, count } = attack;
+  const id = method === operation.method ? operation.id : null;
+  const noun = nounOf(operation.path.split("/").findLast((part) => !part.startsWith("{")) ?? "");
+  const { random, wrong, tally } = attack;
   const what = `${method} ${path.slice(0, 120)}`;
   return new Promise((resolve) => {
+    const began = performance.now();
     let done = false;
     const finish = (): void => {
       if (!done) resolve();
@@ -105,13 +171,12 @@ function ask(
     }, answer_ms);
     sent.on("error", () => {
       // Refused in the middle of a body, or left by us: the connection is gone, which is an answer.
-      count("cut");
+      tally.count("cut");
       finish();
     });
     sent.on("response", (answer) => {
       const status = answer.statusCode ?? 0;
       const type = String(answer.headers["content-type"] ?? "");
-      count(`${Math.floor(status / 100)}xx`);
       let text = "";
       answer.on("data", (chunk: Buffer) => {
         text = (text + chunk.toString()).slice(0, 200_000);
@@ -119,7 +184,10 @@ function ask(
         if (type.startsWith("text/event-stream") && random.chance(0.05)) sent.destroy();
       });
       answer.on("close", () => {
-        attack.known.learn(text);
+        attack.known.learn(who, noun, text);
+        const account = signs.has(operation.id) ? /"accessToken":"([^"]+)"/.exec(text)?.[1] : null;
+        if (account != null) attack.known.add("", "account", account);
+        tally.answered(id, status, codeOf(status, text), performance.now() - began);
         const why = judge(status, text, method);
         if (why !== null) wrong(`${what}: ${why}`);
         finish();
@@ -133,6 +201,12 @@ function ask(
     }
     sent.end(body ?? undefined);
   });
+}
+
+/** The code that a refusal names; "" for none. */
+function codeOf(status: number, text: string): string {
+  if (status < 400) return "";
+  return /"code":"(\w+)"/.exec(text)?.[1] ?? "";
 }
 
 /** A request line, headers or a version that the server does not take. */

@@ -14,12 +14,12 @@ const heads = [
 ];
 
 /** Opens one connection after the other until it is over. */
-export async function attackRaw({ url, random, over, count }: Attack): Promise<void> {
+export async function attackRaw({ url, random, over, tally }: Attack): Promise<void> {
   const port = Number(new URL(url).port);
   while (!over()) {
     await new Promise<void>((resolve) => {
       const socket = connect(port, "127.0.0.1");
-      count("raw");
+      tally.count("raw");
       const timer = setTimeout(() => socket.destroy(), random.between(5, 2_000));
       socket.on("error", () => undefined);
       socket.on("data", () => undefined);

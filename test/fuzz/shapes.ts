@@ -3,8 +3,8 @@
  * reached only by what is almost right, so most of what is sent begins as something that fits.
  */
 import { strict as assert } from "node:assert";
-import { systemIds } from "../../schemas/ids.ts";
 import type { Random } from "../simulation/random.ts";
+import type { Known } from "./known.ts";
 
 /** As much of JSON Schema as our schemas use. */
 interface Shape {
@@ -23,27 +23,14 @@ interface Shape {
   readonly maximum?: number;
   readonly minItems?: number;
   readonly maxItems?: number;
+  readonly uniqueItems?: boolean;
 }
 
-/** What is known by now: ids that answers named, so that real things are asked for, too. */
-export class Known {
-  readonly #ids: string[] = [];
-  readonly #random: Random;
-
-  constructor(random: Random) {
-    this.#random = random;
-  }
-
-  /** Remembers the UUIDs of an answer; the newest thousand. */
-  learn(text: string): void {
-    const found = text.match(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
-    this.#ids.push(...found.slice(0, 20));
-    if (this.#ids.length > 1_000) this.#ids.splice(0, 500);
-  }
-
-  id(): string {
-    return this.#random.chance(0.7) ? (this.#random.pick(this.#ids) ?? systemIds()) : systemIds();
-  }
+/** Who says it, and what he knows. */
+export interface Speaker {
+  readonly who: string;
+  readonly known: Known;
+  readonly random: Random;
 }
 
 /** Texts that parsers and databases stumble over. */
@@ -67,15 +54,16 @@ export function anything(random: Random, depth = 3): unknown {
   return Object.fromEntries(some.map((value) => [oddText(random).slice(0, 40), value]));
 }
 
-/** A value that fits the schema, or nearly: a pattern that is not known gets a plain word. */
-export function fitting(schema: object, known: Known, random: Random): unknown {
+/** A value that fits the schema of a field of this name, or nearly. */
+export function fitting(schema: object, speaker: Speaker, name = ""): unknown {
+  const { random } = speaker;
   const shape: Shape = schema;
   if (shape.const !== undefined) return shape.const;
   if (shape.enum !== undefined) return random.pick(shape.enum);
   const choice = shape.anyOf === undefined ? undefined : random.pick(shape.anyOf);
-  if (choice !== undefined) return fitting(choice, known, random);
+  if (choice !== undefined) return fitting(choice, speaker, name);
   if (shape.allOf !== undefined) {
-    return Object.assign({}, ...shape.allOf.map((one) => fitting(one, known, random)));
+    return Object.assign({}, ...shape.allOf.map((one) => fitting(one, speaker, name)));
   }
   switch (shape.type) {
     case "null":
@@ -90,31 +78,65 @@ export function fitting(schema: object, known: Known, random: Random): unknown {
     case "array": {
       const count = random.between(shape.minItems ?? 0, Math.min(shape.maxItems ?? 3, 3));
       const items = shape.items ?? {};
-      return Array.from({ length: count }, () => fitting(items, known, random));
+      const list = Array.from({ length: count }, () => fitting(items, speaker, name));
+      return shape.uniqueItems === true ? [...new Set(list)] : list;
     }
     case "object": {
+      // Parameters that nobody knows together are refused, so some say only what they must.
+      const share = random.pick([0, 0.1, 0.4]) ?? 0;
       const wanted = Object.entries(shape.properties ?? {}).filter(
-        ([name]) => shape.required?.includes(name) === true || random.chance(0.4),
+        ([key]) => shape.required?.includes(key) === true || key === "text" || random.chance(share),
       );
       return Object.fromEntries(
-        wanted.map(([name, one]) => [name, fitting(one, known, random)] as const),
+        wanted.map(([key, one]) => [key, fitting(one, speaker, key)] as const),
       );
     }
     case "string":
-      return textOf(shape, known, random);
+      return textOf(shape, speaker, name);
     default:
-      return anything(random);
+      return name === "content" && random.chance(0.8) ? question(speaker) : anything(random);
   }
 }
 
-function textOf({ pattern, minLength, maxLength }: Shape, known: Known, random: Random): string {
-  if (pattern?.includes("[0-9a-f]{8}-") === true) return known.id();
-  if (pattern?.includes("\\d{4}-\\d\\d") === true) return new Date(0).toISOString();
-  if (pattern !== undefined) return random.pick(["acme", "you", "user-1", "a@b.example"]) ?? "";
-  const words = ["What is a log?", "Summarise it.", "日志是什么？", "title", "x"];
-  const text = random.chance(0.8) ? (random.pick(words) ?? "") : oddText(random);
-  return text.padEnd(minLength ?? 0, "x").slice(0, maxLength ?? 200);
+const question = ({ random }: Speaker): string =>
+  random.pick(["What is a log?", "Summarise it.", "日志是什么？", "x"]) ?? "";
+
+/** The password of every account that is made here. */
+const password = "correct horse battery staple";
+const emails = Array.from({ length: 20 }, (_, n) => `fuzz-${n}@fuzz.example`);
+/** What a field of this name says, when no answer has named one. */
+const words: Readonly<Record<string, readonly string[]>> = {
+  email: emails,
+  password: [password],
+  currentPassword: [password],
+  newPassword: [password],
+  role: ["user", "user", "assistant", "system"],
+  type: ["text"],
+  types: ["turn.completed", "turn.*", "*"],
+  url: ["https://hooks.fuzz.example/in"],
+  tenant: ["acme", "globex", "main"],
+};
+/** These make something of this name, or name the command. */
+const made: ReadonlySet<string> = new Set(["id", "runId", "traceparent"]);
+
+function textOf(shape: Shape, speaker: Speaker, name: string): string {
+  const { pattern, minLength, maxLength } = shape;
+  const { known, random, who } = speaker;
+  if (random.chance(0.03)) return oddText(random).slice(0, maxLength ?? 5_000);
+  if (pattern?.includes("[0-9a-f]{8}-") === true) {
+    // A conversation that nobody knows is begun by what is sent to it.
+    const share = made.has(name) ? 0.1 : name === "conversation" ? 0.7 : 0.85;
+    return known.id(who, made.has(name) ? "message" : name, share);
+  }
+  if (pattern?.includes("\\d{4}-\\d\\d") === true) return timeOf(random);
+  const said = random.pick(words[name] ?? []);
+  const found = said ?? (random.chance(0.8) ? known.pick(who, name) : undefined);
+  const text = found ?? (pattern === undefined ? question(speaker) : "user-1");
+  return text.padEnd(minLength ?? 0, "x").slice(0, maxLength ?? 5_000);
 }
+
+const timeOf = (random: Random): string =>
+  random.pick([new Date(0), new Date(Date.now() + 3_600_000)])?.toISOString() ?? "";
 
 /** The same value with one thing wrong, somewhere. */
 export function spoiled(value: unknown, random: Random): unknown {

@@ -1,0 +1,88 @@
+/**
+ * What is known by now: the ids, cursors, tokens and names that answers told, by what they name and by
+ * who heard them, so that real things are asked for by whoever has them, and by others. Bounded.
+ */
+import { systemIds } from "../../schemas/ids.ts";
+import { parseJson } from "../../schemas/validate.ts";
+import type { Random } from "../simulation/random.ts";
+
+/** Of one name and one who. */
+const kept_max = 60;
+/** Names of a request, by what answers call the same. */
+const aliases: Readonly<Record<string, string>> = {
+  parent: "message",
+  head: "message",
+  messageId: "message",
+  threadId: "chat",
+  actor: "conversation",
+  history: "conversation",
+  cursor: "next",
+  tenant: "tenant",
+  member: "user",
+  "api-key": "key",
+};
+
+/** What a path's noun calls one of its things: `conversations` → `conversation`. */
+export const nounOf = (segment: string): string => {
+  const singular = segment.replace(/s$/, "");
+  return aliases[singular] ?? singular;
+};
+
+export class Known {
+  readonly #values = new Map<string, string[]>();
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  /** Remembers what an answer to `who` names; its `id`s are those of `noun`. */
+  learn(who: string, noun: string, text: string): void {
+    const whole = parseJson(text);
+    if (whole !== undefined) return this.#walk(who, noun, whole, 6);
+    for (const line of text.split("\n").slice(0, 40)) {
+      if (line.startsWith("data: ")) this.#walk(who, noun, parseJson(line.slice(6)), 6);
+    }
+  }
+
+  /** One of these: of this who most times, else of anybody; undefined while there is none. */
+  pick(who: string, name: string): string | undefined {
+    const called = aliases[name] ?? name;
+    const own = this.#values.get(`${who} ${called}`);
+    const all = this.#values.get(` ${called}`) ?? [];
+    return this.#random.pick(own !== undefined && this.#random.chance(0.85) ? own : all);
+  }
+
+  /** A UUID, known or new. */
+  id(who: string, name: string, known_share = 0.85): string {
+    const found = this.#random.chance(known_share) ? this.pick(who, name) : undefined;
+    return found ?? systemIds();
+  }
+
+  add(who: string, name: string, value: string): void {
+    for (const key of [`${who} ${name}`, ` ${name}`]) {
+      const list = this.#values.get(key) ?? [];
+      this.#values.set(key, list);
+      if (list.includes(value)) continue;
+      list.push(value);
+      if (list.length > kept_max) list.splice(this.#random.between(0, kept_max / 2), 1);
+    }
+  }
+
+  #walk(who: string, noun: string, value: unknown, depth: number): void {
+    if (typeof value !== "object" || value === null || depth === 0) return;
+    if (Array.isArray(value)) {
+      for (const one of value.slice(0, 20)) this.#walk(who, noun, one, depth - 1);
+      return;
+    }
+    for (const [key, inner] of Object.entries(value).slice(0, 40)) {
+      const name = key === "id" ? noun : key;
+      if (typeof inner === "string") {
+        if (inner !== "" && inner.length <= 600) this.add(who, aliases[name] ?? name, inner);
+      } else if (typeof inner === "object") {
+        const within = Array.isArray(inner) ? noun : key === "event" ? "event" : nounOf(key);
+        this.#walk(who, within, inner, depth - 1);
+      }
+    }
+  }
+}
