@@ -1,10 +1,10 @@
 /**
  * What lies in the socket buffers of this gateway, those of streams over HTTP included, all together,
- * and how much of it one socket may have (I11). The more there is, the sooner a socket counts as slow: its watermark sinks from
- * `socket_watermark_bytes` to nothing at `socket_buffers_bytes_max`. A socket with an empty buffer is
- * always written to, so whoever reads is served, and who does not is a lagging cursor. So the sum
- * stays below that maximum and one frame for each socket, beside answers: those are sent whatever the
- * watermark says, and who asks without reading is closed.
+ * and how much of it one socket may have (I11). The more there is, the sooner a socket counts as slow:
+ * its watermark sinks from `socket_watermark_bytes` to nothing at `socket_buffers_bytes_max`. A socket
+ * with an empty buffer is always written to, so whoever reads is served, and who does not is a lagging
+ * cursor. So the sum stays below that maximum and one frame for each socket, beside answers: those are
+ * sent whatever the watermark says, and who asks without reading is closed.
  */
 import { limits } from "../../schemas/limits.ts";
 
