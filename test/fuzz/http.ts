@@ -51,16 +51,17 @@ export async function attackHttp(attack: Attack, operations: readonly Operation[
     if (operation === undefined) break;
     const careful = random.chance(0.7);
     const who = whoOf(attack, operation, careful);
-    const asking = { operation, careful, speaker: { who, known, random } };
+    const asking = { operation, careful, speaker: { who, known, random, within: "" } };
     const method =
       careful || random.chance(0.85)
         ? operation.method
         : (random.pick(["HEAD", "PUT", "TRACE", "OPTIONS", "PATCH"]) ?? "GET");
+    const path = pathOf(asking);
     const body = bodyOf(asking);
     const headers = headersOf(asking);
     // Without a length, what follows a DELETE's or GET's head is the next request: bare TCP does that.
     if (body !== null) headers["content-length"] = Buffer.byteLength(body);
-    await ask(attack, agent, asking, { method, path: pathOf(asking), headers, body });
+    await ask(attack, agent, asking, { method, path, headers, body });
   }
   agent.destroy();
 }
@@ -87,8 +88,9 @@ function pathOf({ operation: { path, query }, speaker, careful }: Asking): strin
         noun === "revision"
           ? String(random.between(0, 12))
           : random.chance(careful ? 0.98 : 0.8)
-            ? known.id(who, noun, 0.95)
+            ? known.id(who, noun, 0.95, speaker.within)
             : oddText(random);
+      if (noun === "conversation") speaker.within = part;
       return encodeURIComponent(part.toWellFormed()).slice(0, 600) || "x";
     })
     .join("/");

@@ -8,6 +8,9 @@ import type { Random } from "../simulation/random.ts";
 
 /** Of one name and one who. */
 const kept_max = 60;
+const lists_max = 5_000;
+/** What belongs to a conversation. */
+const near_names: ReadonlySet<string> = new Set(["message", "parent", "turn", "head"]);
 /** Names of a request, by what answers call the same. */
 const aliases: Readonly<Record<string, string>> = {
   parent: "message",
@@ -45,21 +48,29 @@ export class Known {
     }
   }
 
-  /** One of these: of this who most times, else of anybody; undefined while there is none. */
-  pick(who: string, name: string): string | undefined {
+  /**
+   * One of these: of the conversation that is spoken of, else of this who, else, now and then,
+   * anybody's; undefined while there is none.
+   */
+  pick(who: string, name: string, within = ""): string | undefined {
     const called = aliases[name] ?? name;
+    const near = within === "" ? undefined : this.#values.get(`${within} ${called}`);
+    if (near !== undefined && this.#random.chance(0.9)) return this.#random.pick(near);
     const own = this.#values.get(`${who} ${called}`);
     const all = this.#values.get(` ${called}`) ?? [];
     return this.#random.pick(own !== undefined && this.#random.chance(0.85) ? own : all);
   }
 
   /** A UUID, known or new. */
-  id(who: string, name: string, known_share = 0.85): string {
-    const found = this.#random.chance(known_share) ? this.pick(who, name) : undefined;
+  id(who: string, name: string, known_share = 0.85, within = ""): string {
+    const found = this.#random.chance(known_share) ? this.pick(who, name, within) : undefined;
     return found ?? systemIds();
   }
 
   add(who: string, name: string, value: string): void {
+    // Conversations come and go; the oldest is forgotten with what is in it.
+    const oldest = this.#values.size > lists_max ? this.#values.keys().next().value : undefined;
+    if (oldest !== undefined) this.#values.delete(oldest);
     for (const key of [`${who} ${name}`, ` ${name}`]) {
       const list = this.#values.get(key) ?? [];
       this.#values.set(key, list);
@@ -69,19 +80,23 @@ export class Known {
     }
   }
 
-  #walk(who: string, noun: string, value: unknown, depth: number): void {
+  #walk(who: string, noun: string, value: unknown, depth: number, within = ""): void {
     if (typeof value !== "object" || value === null || depth === 0) return;
     if (Array.isArray(value)) {
-      for (const one of value.slice(0, 20)) this.#walk(who, noun, one, depth - 1);
+      for (const one of value.slice(0, 20)) this.#walk(who, noun, one, depth - 1, within);
       return;
     }
+    const told = "conversation" in value ? value.conversation : null;
+    const near = typeof told === "string" ? told : within;
     for (const [key, inner] of Object.entries(value).slice(0, 40)) {
       const name = key === "id" ? noun : key;
       if (typeof inner === "string") {
-        if (inner !== "" && inner.length <= 600) this.add(who, aliases[name] ?? name, inner);
+        if (inner === "" || inner.length > 600) continue;
+        this.add(who, aliases[name] ?? name, inner);
+        if (near !== "" && near_names.has(name)) this.add(near, aliases[name] ?? name, inner);
       } else if (typeof inner === "object") {
-        const within = Array.isArray(inner) ? noun : key === "event" ? "event" : nounOf(key);
-        this.#walk(who, within, inner, depth - 1);
+        const inside = Array.isArray(inner) ? noun : key === "event" ? "event" : nounOf(key);
+        this.#walk(who, inside, inner, depth - 1, near);
       }
     }
   }

@@ -26,12 +26,16 @@ interface Shape {
   readonly uniqueItems?: boolean;
 }
 
-/** Who says it, and what he knows. */
+/** Who says it, what he knows, and which conversation he has named in this breath; "" for none yet. */
 export interface Speaker {
   readonly who: string;
   readonly known: Known;
   readonly random: Random;
+  within: string;
 }
+
+/** Without these a request says nothing, though its schema lets them go. */
+const telling: ReadonlySet<string> = new Set(["text", "content", "parts", "messages"]);
 
 /** Texts that parsers and databases stumble over. */
 const odd_texts = [
@@ -76,7 +80,8 @@ export function fitting(schema: object, speaker: Speaker, name = ""): unknown {
       return random.between(least, Math.min(shape.maximum ?? least + 20, least + 20));
     }
     case "array": {
-      const count = random.between(shape.minItems ?? 0, Math.min(shape.maxItems ?? 3, 3));
+      const least = shape.minItems ?? (telling.has(name) ? 1 : 0);
+      const count = random.between(least, Math.min(shape.maxItems ?? 3, 3));
       const items = shape.items ?? {};
       const list = Array.from({ length: count }, () => fitting(items, speaker, name));
       return shape.uniqueItems === true ? [...new Set(list)] : list;
@@ -85,7 +90,8 @@ export function fitting(schema: object, speaker: Speaker, name = ""): unknown {
       // Parameters that nobody knows together are refused, so some say only what they must.
       const share = random.pick([0, 0.1, 0.4]) ?? 0;
       const wanted = Object.entries(shape.properties ?? {}).filter(
-        ([key]) => shape.required?.includes(key) === true || key === "text" || random.chance(share),
+        ([key]) =>
+          shape.required?.includes(key) === true || telling.has(key) || random.chance(share),
       );
       return Object.fromEntries(
         wanted.map(([key, one]) => [key, fitting(one, speaker, key)] as const),
@@ -110,7 +116,7 @@ const words: Readonly<Record<string, readonly string[]>> = {
   password: [password],
   currentPassword: [password],
   newPassword: [password],
-  role: ["user", "user", "assistant", "system"],
+  role: ["user", "user", "user", "assistant", "system"],
   type: ["text"],
   types: ["turn.completed", "turn.*", "*"],
   url: ["https://hooks.fuzz.example/in"],
@@ -126,7 +132,9 @@ function textOf(shape: Shape, speaker: Speaker, name: string): string {
   if (pattern?.includes("[0-9a-f]{8}-") === true) {
     // A conversation that nobody knows is begun by what is sent to it.
     const share = made.has(name) ? 0.1 : name === "conversation" ? 0.7 : 0.85;
-    return known.id(who, made.has(name) ? "message" : name, share);
+    const id = known.id(who, made.has(name) ? "message" : name, share, speaker.within);
+    if (name === "conversation") speaker.within = id;
+    return id;
   }
   if (pattern?.includes("\\d{4}-\\d\\d") === true) return timeOf(random);
   const said = random.pick(words[name] ?? []);

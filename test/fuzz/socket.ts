@@ -39,7 +39,7 @@ function one(attack: Attack): Promise<void> {
         else socket.terminate();
         return;
       }
-      const sent = frame(speaker);
+      const sent = frame({ ...speaker, within: "" });
       const { type, id } = typeOf(sent);
       tally.framed(type, null);
       if (id !== null) asked.set(id, type);
