@@ -1,5 +1,5 @@
 /** The roles in processes of their own, each as the user that nats.conf has for it. */
-import { readFileSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
 import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
@@ -7,11 +7,11 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { liveOwner } from "../../cli/folder-lock.ts";
 import { newId } from "../../web/client.ts";
 import { startDatabase } from "../faults/system.ts";
-import { type Running, startNats, temporary } from "../support/services.ts";
+import { type Running, temporary } from "../support/services.ts";
+import { addressOf, type NatsUser, passwordOf, startShippedNats } from "../support/shipped-nats.ts";
 import { colloquy, type Part, type Served, startPart, startServe } from "./serve.ts";
 import { openStory } from "./story.ts";
 
-const root = join(import.meta.dirname, "../..");
 let folder: string;
 let nats: Running;
 const ends: (() => Promise<unknown>)[] = [];
@@ -25,13 +25,7 @@ function part(env: Record<string, string>, role: string): Part {
 
 beforeEach(async () => {
   folder = temporary("roles");
-  const conf = readFileSync(join(root, "nats.conf"), "utf8");
-  const config = conf
-    .replaceAll(/\$NATS_([A-Z]+)_PASSWORD/g, (_all, user: string) => `of-${user.toLowerCase()}`)
-    .replace("0.0.0.0:4222", "127.0.0.1:-1")
-    .replace(/^http:.*$/m, "")
-    .replace("/data/jetstream", join(folder, "jetstream"));
-  nats = await startNats(folder, { config, replace: true });
+  nats = await startShippedNats(folder);
 });
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
@@ -42,15 +36,15 @@ afterEach(async () => {
 test("a gateway, a projector and a worker start in any order with the least rights, and hold a conversation", async () => {
   const database = await startDatabase(join(folder, "postgres"));
   ends.push(() => database.stop());
-  const settings = (user: string): Record<string, string> => ({
-    NATS_URL: nats.url.replace("//", `//${user}:of-${user}@`),
+  const settings = (user: NatsUser): Record<string, string> => ({
+    NATS_URL: addressOf(nats, user),
     DATABASE_URL: database.url,
     COLLOQUY_SECRET: "s".repeat(64),
     COLLOQUY_MASTER_KEY: "0123456789abcdef".repeat(4),
   });
   // The front door comes first and waits for what a worker makes.
   const serving = startServe(folder, settings("gateway"), ["--roles", "gateway"]);
-  const others: readonly [string, string][] = [
+  const others: readonly [NatsUser, string][] = [
     ["projector", "projections"],
     ["feed", "feed"],
     ["worker", "actors"],
@@ -74,7 +68,7 @@ test("a gateway, a projector and a worker start in any order with the least righ
 
   // Whoever integrates sees its own tenant's feed, through any client.
   const integrator = await connect({
-    ...{ servers: nats.url, user: "integrator", pass: "of-integrator" },
+    ...{ servers: nats.url, user: "integrator", pass: passwordOf("integrator") },
     inboxPrefix: "_INBOX.acme",
   });
   ends.push(() => integrator.close());

@@ -5,23 +5,17 @@ import { join } from "node:path";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
-import { natsBinary, type Running, startNats, temporary } from "../support/services.ts";
+import { natsBinary, type Running, temporary } from "../support/services.ts";
+import { nats_users, passwordOf, shipped, startShippedNats } from "../support/shipped-nats.ts";
 
 const root = join(import.meta.dirname, "../..");
-const conf = readFileSync(join(root, "nats.conf"), "utf8");
-const users = ["gateway", "worker", "projector", "feed", "integrator", "colloquy"];
-const withPasswords = users.reduce(
-  (text, user) => text.replaceAll(`$NATS_${user.toUpperCase()}_PASSWORD`, `of-${user}`),
-  conf,
-);
-
 describe("nats.conf", () => {
   const dir = temporary("conf");
   let server: Running;
   const open: NatsConnection[] = [];
   const as = async (user: string): Promise<NatsConnection> => {
     const inboxPrefix = user === "integrator" ? "_INBOX.acme" : "_INBOX";
-    const nc = await connect({ servers: server.url, user, pass: `of-${user}`, inboxPrefix });
+    const nc = await connect({ servers: server.url, user, pass: passwordOf(user), inboxPrefix });
     open.push(nc);
     return nc;
   };
@@ -46,13 +40,8 @@ describe("nats.conf", () => {
   };
 
   beforeAll(async () => {
-    // The same file, with this test's port and folder instead of production's.
-    const config = withPasswords
-      .replace("0.0.0.0:4222", "127.0.0.1:-1")
-      .replace(/^http:.*$/m, "")
-      .replace("/data/jetstream", join(dir, "jetstream"));
-    expect(config).toContain("sync_interval: always");
-    server = await startNats(dir, { config, replace: true });
+    expect(shipped).toContain("sync_interval: always");
+    server = await startShippedNats(dir);
   });
   afterAll(async () => {
     await Promise.all(open.map((nc) => nc.close()));
@@ -62,9 +51,9 @@ describe("nats.conf", () => {
 
   test("the server itself accepts it", () => {
     const file = join(dir, "shipped.conf");
-    writeFileSync(file, conf);
+    writeFileSync(file, shipped);
     const env = Object.fromEntries(
-      users.map((u) => [`NATS_${u.toUpperCase()}_PASSWORD`, "secret"]),
+      nats_users.map((u) => [`NATS_${u.toUpperCase()}_PASSWORD`, "secret"]),
     );
     execFileSync(natsBinary(), ["-t", "-c", file], { env, stdio: "pipe" });
     expect(() =>
@@ -222,8 +211,8 @@ describe("docker-compose.yml", () => {
         if (!source.startsWith(".")) expect(Object.keys(compose.volumes)).toContain(source);
       }
     }
-    const needed = [...conf.matchAll(/^\s*password: \$(\w+)$/gm)].map(([, name = ""]) => name);
-    expect(needed).toHaveLength(users.length);
+    const needed = [...shipped.matchAll(/^\s*password: \$(\w+)$/gm)].map(([, name = ""]) => name);
+    expect(needed).toHaveLength(nats_users.length);
     expect(Object.keys(of("nats").environment ?? {}).toSorted()).toEqual(needed.toSorted());
   });
 });
