@@ -4,14 +4,17 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "
 import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Socket } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws"; // typed by ws-client.d.ts
+import { endOrphans } from "../../cli/data-folder.ts";
 import { followCertificate } from "../../gateway/http/certificate.ts";
 import type { Gateway } from "../../gateway/server.ts";
 import { AppError } from "../../schemas/errors.ts";
 import { limits } from "../../schemas/limits.ts";
 import { steppedClock } from "../actors/stepped-clock.ts";
+import { startServe } from "../system/serve.ts";
 import { openForeign } from "./foreign.ts";
 import { type Running, startRunning } from "./running.ts";
 
@@ -53,7 +56,7 @@ const get = (gateway: Gateway, path: string, ca: string): Promise<[number, strin
     call.on("error", reject).end();
   });
 /** The name in the certificate that a new connection is shown. */
-const shown = (gateway: Gateway): Promise<string> =>
+const shown = (gateway: Pick<Gateway, "port">): Promise<string> =>
   new Promise((resolve, reject) => {
     const socket = tlsConnect(gateway.port, "127.0.0.1", { rejectUnauthorized: false }, () => {
       resolve(String(socket.getPeerCertificate().subject["CN"]));
@@ -115,6 +118,48 @@ describe("TLS", () => {
     await hear('"shutting_down"');
     await expect(shown(gateway)).rejects.toThrow(/ECONNREFUSED/);
   });
+
+  test("SIGHUP makes the real serve take the renewed pair, and nothing else of it changes", async () => {
+    const first = certificate("served");
+    const second = certificate("renewed");
+    const data = join(folder, "data");
+    const env = { COLLOQUY_TLS_CERT: first.cert, COLLOQUY_TLS_KEY: first.key };
+    const serve = await startServe(data, env);
+    try {
+      const { url } = serve;
+      expect(url).toMatch(/^https:/);
+      const gateway = { port: Number(new URL(url).port) };
+      // One connection throughout: what is asked on it was not asked anew.
+      const ca = readFileSync(first.cert, "utf8");
+      const old = new Agent({ ca, keepAlive: true, maxSockets: 1 });
+      const known: (Socket | null)[] = [];
+      const ask = (): Promise<number> =>
+        new Promise((resolve, reject) => {
+          const call = request(`${url}/health`, { agent: old }, (answer) => {
+            answer.resume().on("end", () => resolve(answer.statusCode ?? 0));
+          });
+          call.on("socket", (socket) => known.push(socket));
+          call.on("error", reject).end();
+        });
+      expect([await ask(), await shown(gateway)]).toEqual([200, "served"]);
+      copyFileSync(second.cert, first.cert);
+      copyFileSync(second.key, first.key);
+      process.kill(serve.pid, "SIGHUP");
+      await expect.poll(() => shown(gateway), { timeout: 20_000 }).toBe("renewed");
+      expect(await ask()).toBe(200);
+      writeFileSync(first.cert, "rubbish");
+      process.kill(serve.pid, "SIGHUP");
+      const stays = /the certificate stays what it was/;
+      await expect.poll(() => serve.complaints.some((line) => stays.test(line))).toBe(true);
+      expect([await ask(), await shown(gateway)]).toEqual([200, "renewed"]);
+      expect(new Set(known).size).toBe(1);
+      old.destroy();
+      expect(await serve.end("SIGTERM")).toBe(0);
+    } finally {
+      await serve.end("SIGKILL");
+      await endOrphans(data, () => undefined);
+    }
+  }, 60_000);
 
   test("a pair that cannot be used ends the start with a sentence", async () => {
     const one = certificate("one");

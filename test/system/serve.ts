@@ -96,7 +96,7 @@ export async function startServe(
   });
   const url = await new Promise<string>((resolve, reject) => {
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const found = /^Colloquy is ready: (http:\S+)$/.exec(line)?.[1];
+      const found = /^Colloquy is ready: (https?:\S+)$/.exec(line)?.[1];
       if (found !== undefined) resolve(found);
     });
     void gone.then((code) => reject(new Error(`it ended with ${code}: ${complaints.join("\n")}`)));
