@@ -13,6 +13,7 @@ import {
   type ServerFrame,
 } from "../../schemas/frames.ts";
 import { Accepted, AuditEntry, Conversation, LoggedEvent, Message } from "../../schemas/http.ts";
+import { systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { check } from "../../schemas/validate.ts";
 import { temporary } from "../support/services.ts";
@@ -115,26 +116,74 @@ test("the gateway knows every route of the page, with exactly its methods", asyn
   }
 });
 
-test("the client of the README holds a conversation", async () => {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
-  const code = /```js\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
-  const address = "ws://127.0.0.1:8080";
-  expect(code).toContain(address);
-  const token = await served.token();
-  // In the project, where the README says it is saved, `ws` is found; nothing is written there.
-  const script = code.replace(address, served.url.replace("http", "ws"));
-  const out = await new Promise<string>((resolve, reject) => {
-    const args = ["--input-type=module", "--eval", script];
-    const options = { cwd: root, env: { TOKEN: token }, timeout: 20_000 };
-    execFile(process.execPath, args, options, (error, stdout) =>
-      error === null ? resolve(stdout) : reject(error),
+const readme = readFileSync(join(root, "README.md"), "utf8");
+/** Every example of a page in this language, in order. */
+const examples = (of: string, language: string): string[] =>
+  [...of.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g"))].map(
+    ([, code = ""]) => code,
+  );
+/** Runs an example where the pages say, with what they tell their readers to export; what it prints. */
+async function run(language: "js" | "sh", code: string): Promise<string> {
+  const [command, args] =
+    language === "sh"
+      ? ["/bin/bash", ["-ec", code]]
+      : [process.execPath, ["--input-type=module", "--eval", code]];
+  const told = { COLLOQUY_URL: served.url, TOKEN: await served.token() };
+  const options = { cwd: root, env: { PATH: "/usr/bin:/bin", ...told }, timeout: 20_000 };
+  return new Promise((resolve, reject) => {
+    execFile(command, args, options, (error, out, err) =>
+      error === null ? resolve(out) : reject(new Error(`${error.message}\n${err}`)),
     );
   });
-  expect(out).toContain("not a language model");
+}
+/** The README's address is the one that a server has by itself. */
+function here(code: string | undefined): string {
+  expect(code).toContain("127.0.0.1:8080");
+  return (code ?? "").replaceAll("127.0.0.1:8080", new URL(served.url).host);
+}
+const built_in = "not a language model";
+/** What the stream of a turn or of chunks says. */
+const textOf = (stream: string): string =>
+  [...stream.matchAll(/^data: (\{.*\})$/gm)]
+    // What we write.
+    .map(([, json = "{}"]) => JSON.parse(json) as { content?: string; choices?: Choice[] })
+    .map(({ content, choices }) => content ?? choices?.[0]?.delta.content ?? "")
+    .join("");
+interface Choice {
+  readonly delta: { readonly content?: string };
+}
+
+test("the client of the README holds a conversation", async () => {
+  const [client, ...more] = examples(readme, "js");
+  expect(more).toEqual([]);
+  // In the project, where the README says it is saved, `ws` is found; nothing is written there.
+  expect(await run("js", here(client))).toContain(built_in);
+});
+
+test("curl of the README reads an answer in OpenAI's wire format", async () => {
+  const [curl, ...more] = examples(readme, "sh").filter((code) => code.includes("curl"));
+  expect(more).toEqual([]);
+  const out = await run("sh", here(curl));
+  expect(textOf(out)).toContain(built_in);
+  expect(out.endsWith("data: [DONE]\n\n")).toBe(true);
+});
+
+test("curl of the protocol's page reads a turn to its end", async () => {
+  const [curl = "", ...more] = examples(page, "sh");
+  expect(more).toEqual([]);
+  expect(curl).toContain("<uuid>");
+  const out = await run("sh", curl.replace("<uuid>", systemIds()));
+  expect(textOf(out)).toContain(built_in);
+  expect(out).toMatch(/^event: end\ndata: .*"finish":"stop".*\n\n$/m);
+});
+
+test("the official client of the protocol's page prints an answer", async () => {
+  const [openai = "", ...more] = examples(page, "js");
+  expect(more).toEqual([]);
+  expect(await run("js", openai)).toContain(built_in);
 });
 
 test("the commands of the README are there", async () => {
-  const readme = readFileSync(join(root, "README.md"), "utf8");
   const scripts = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     scripts: Record<string, string>;
   }; // our own package.json
