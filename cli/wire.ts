@@ -185,6 +185,7 @@ async function startFeed(parts: Parts): Promise<void> {
   const { streams, secret } = services;
   const publisher = await startPublisher({
     ...{ streams, vault, log, clock, report, holder: ids() },
+    readers: config.get("COLLOQUY_FEED_READERS") ?? [],
   });
   ends.push(() => publisher.stop());
   const webhooks = await startWebhooks({

@@ -14,6 +14,7 @@ import { limits } from "../schemas/limits.ts";
 import type { Streams } from "../streams/connection.ts";
 import type { Vault } from "../streams/content/vault.ts";
 import { appendToFeed, purgeFeed, readFeedPosition } from "../streams/feed/feed.ts";
+import { makeTenantReader } from "../streams/feed/readers.ts";
 import { announceFeed, feed_name } from "../streams/feed/reached.ts";
 import type { Log } from "../streams/log/log.ts";
 import { readBatches } from "../streams/log/reader.ts";
@@ -25,6 +26,8 @@ import { chunksOf, isDeletion, type Owners, ownersOf, publicOf } from "./public-
 export interface PublisherOptions extends DutyParts {
   readonly vault: Vault;
   readonly log: Log;
+  /** Tenants that read their feed themselves. */
+  readonly readers?: readonly string[];
 }
 
 export interface Publisher {
@@ -68,11 +71,16 @@ export async function startPublisher(options: PublisherOptions): Promise<Publish
 
 /** Tells what comes until the signal; whatever breaks is thrown, and then it begins anew. */
 async function publish(
-  { streams, vault, log, clock, report }: PublisherOptions,
+  { streams, vault, log, clock, report, readers = [] }: PublisherOptions,
   owners: Owners,
   signal: AbortSignal,
   tell: (sequence: number) => void,
 ): Promise<void> {
+  for (const tenant of readers) {
+    if (await makeTenantReader(streams, tenant)) continue;
+    const what = `the consumer ${tenant} of FEED is no reader of that tenant's feed; remove it, and it is made anew`;
+    report({ what });
+  }
   let position = await readFeedPosition(streams);
   const begin = position.next ?? (await beginning(streams, log, clock));
   const end = await log.lastSequence();

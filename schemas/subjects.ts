@@ -152,6 +152,8 @@ export function feedFilters(tenant: string, patterns: readonly string[]): string
   const left = [...all].filter((one) => one.endsWith(".*") || !all.has(`${one.split(".")[0]}.*`));
   return left.map((one) => `feed.${tenant}.${one}.*`);
 }
+/** All that the feed tells a tenant. */
+export const feedOf = (tenant: string): string => `feed.${tenant}.>`;
 /** All that the feed says of an actor. */
 export function feedFilter(ref: ActorRef): string {
   assertRef(ref);

@@ -18,6 +18,7 @@ import {
   issuers,
   masterKey,
   tenant,
+  tenants,
   origins,
 } from "./types.ts";
 
@@ -149,6 +150,10 @@ export const keys = {
   COLLOQUY_ANCHOR_MINUTES: minutes(
     "10",
     "How often a worker anchors the chains of the tenants that changed (docs/OPERATING.md); 0: never.",
+  ),
+  COLLOQUY_FEED_READERS: tenants(
+    "",
+    "Tenants that read the feed by NATS: each has the durable consumer that is named after it (docs/INTEGRATIONS.md).",
   ),
   COLLOQUY_WEBHOOKS_PRIVATE: choice("0", "1")(
     "0",

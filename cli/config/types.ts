@@ -115,6 +115,16 @@ export const tenant = key("slug", (value) => {
   must(isHomeTenant(value), "a slug of a-z, 0-9 and -, at most 63 long, and not accounts");
   return value;
 });
+export const tenants = key("slugs, separated by commas", (value) => {
+  const list = value
+    .split(",")
+    .map((one) => one.trim())
+    .filter((one) => one !== "");
+  // The readers of webhooks have names of their own that begin so.
+  const fit = list.every((one) => isHomeTenant(one) && !one.startsWith("webhook-"));
+  must(fit, "slugs of tenants, separated by commas, none of which begins with webhook-");
+  return list;
+});
 export const origins = key("origins, separated by commas", (value) => {
   const list = value
     .split(",")

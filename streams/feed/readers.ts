@@ -1,10 +1,20 @@
 /**
- * Durable readers of FEED for our own use, one for each webhook: each keeps its place, its pending
- * events and their tries on the server, so whoever posts may die at any time.
+ * Durable readers of FEED. One for each webhook, for our own use: each keeps its place, its pending
+ * events and their tries on the server, so whoever posts may die at any time. And one for each tenant
+ * that reads its feed itself: made here, since whoever may make a consumer also says where on the
+ * server it delivers, to whom it likes.
  */
-import { AckPolicy, type Consumer, DeliverPolicy, type JsMsg } from "@nats-io/jetstream";
+import {
+  AckPolicy,
+  type Consumer,
+  DeliverPolicy,
+  JetStreamApiCodes,
+  JetStreamApiError,
+  type JsMsg,
+} from "@nats-io/jetstream";
 import { nanos } from "@nats-io/transport-node";
 import { limits } from "../../schemas/limits.ts";
+import { feedOf } from "../../schemas/subjects.ts";
 import type { Streams } from "../connection.ts";
 import { unavailable } from "../faults.ts";
 import { feed_stream } from "../topology.ts";
@@ -76,6 +86,30 @@ const messageOf = (message: JsMsg): FeedMessage => ({
   retry: (ms) => message.nak(ms),
   working: () => message.working(),
 });
+
+/**
+ * Makes the reader that is named after a tenant, unless it is there; false when what is there is
+ * another kind of consumer. Throws `AppError("unavailable")`.
+ */
+export async function makeTenantReader({ jsm }: Streams, tenant: string): Promise<boolean> {
+  const filter = feedOf(tenant);
+  try {
+    const { config } = await jsm.consumers.info(feed_stream, tenant);
+    return config.deliver_subject === undefined && config.filter_subject === filter;
+  } catch (error) {
+    const missing =
+      error instanceof JetStreamApiError && error.code === JetStreamApiCodes.ConsumerNotFound;
+    if (!missing) throw unavailable(`The reader ${tenant} of the feed cannot be seen`, error);
+  }
+  try {
+    await jsm.consumers.add(feed_stream, {
+      ...{ durable_name: tenant, filter_subject: filter, ack_policy: AckPolicy.Explicit },
+    });
+    return true;
+  } catch (cause) {
+    throw unavailable(`The reader ${tenant} of the feed could not be made`, cause);
+  }
+}
 
 /** The names of the readers that begin so. Throws `AppError("unavailable")`. */
 export async function feedReaders(streams: Streams, prefix: string): Promise<string[]> {

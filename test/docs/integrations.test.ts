@@ -18,7 +18,10 @@ const children: ChildProcess[] = [];
 beforeAll(async () => {
   const port = await freePort();
   nats = `nats://127.0.0.1:${port}`;
-  const env = { COLLOQUY_NATS_PORT: String(port), COLLOQUY_WEBHOOKS_PRIVATE: "1" };
+  const env = {
+    ...{ COLLOQUY_NATS_PORT: String(port), COLLOQUY_WEBHOOKS_PRIVATE: "1" },
+    COLLOQUY_FEED_READERS: "main",
+  };
   served = await startServe(join(folder, "data"), env);
   // The packages that an example imports are found beside it, as in anybody's project.
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));

@@ -8,7 +8,7 @@ import { feedFilter } from "../../schemas/subjects.ts";
 import type { Streams } from "../../streams/connection.ts";
 import { eraseContent } from "../../streams/content/erasure.ts";
 import { appendToFeed, readFeedPosition, type Told as Telling } from "../../streams/feed/feed.ts";
-import type { Publisher } from "../../integrations/publisher.ts";
+import { type Publisher, startPublisher } from "../../integrations/publisher.ts";
 import { startNats } from "../support/services.ts";
 import { all, newRef, said, startSystem, type System, titled } from "../streams/system.ts";
 import { patiently } from "../streams/writers.ts";
@@ -249,4 +249,45 @@ test("anchors are public, and nobody is named for them", async () => {
   expect(found?.event.data).toMatchObject({
     ...{ user_id: null, payload: { root, from: 1, to: 2, chains: 1, commits: 2 } },
   });
+});
+
+test("I10: a tenant that reads its feed itself is given a reader of that feed, which only pulls", async () => {
+  const client = await system.client();
+  const { streams } = client;
+  const problems: string[] = [];
+  const start = async (): Promise<Publisher> => {
+    const publisher = await startPublisher({
+      ...client,
+      ...{ clock: systemClock, holder: systemIds(), readers: ["acme"] },
+      report: ({ what }) => problems.push(what),
+    });
+    publishers.push(publisher);
+    return publisher;
+  };
+  const config = async () => (await streams.jsm.consumers.info("FEED", "acme")).config;
+  const [ours, theirs] = ["acme", "other"].map((tenant) => line(client, { ...newRef(), tenant }));
+  await ours?.say(started);
+  const sequence = (await theirs?.say(started)) ?? 0;
+  const first = await start();
+  await reached(first, sequence);
+  expect(await config()).toMatchObject({ filter_subject: "feed.acme.>", ack_policy: "explicit" });
+  expect(await config()).not.toHaveProperty("deliver_subject");
+  const reader = await streams.js.consumers.get("FEED", "acme");
+  const message = await reader.next();
+  expect(message?.subject).toMatch(/^feed\.acme\./);
+  await message?.ackAck();
+  await first.stop();
+  // It keeps its place.
+  await reached(await start(), sequence);
+  expect(await reader.info()).toMatchObject({ num_pending: 0, num_ack_pending: 0 });
+  await publishers.pop()?.stop();
+  expect(problems).toEqual([]);
+
+  // What somebody made in its place is not touched, but told.
+  await streams.jsm.consumers.delete("FEED", "acme");
+  await streams.jsm.consumers.add("FEED", {
+    ...{ durable_name: "acme", filter_subject: "feed.acme.>", deliver_subject: "live.acme.x.1" },
+  });
+  await reached(await start(), sequence);
+  expect(problems).toEqual([expect.stringContaining("the consumer acme of FEED is no reader")]);
 });

@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
-import { connect, headers, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { connect, headers, type Msg } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { liveOwner } from "../../cli/folder-lock.ts";
 import { newId } from "../../web/client.ts";
@@ -41,6 +41,7 @@ test("a gateway, a projector and a worker start in any order with the least righ
     DATABASE_URL: database.url,
     COLLOQUY_SECRET: "s".repeat(64),
     COLLOQUY_MASTER_KEY: "0123456789abcdef".repeat(4),
+    COLLOQUY_FEED_READERS: "acme",
   });
   // The front door comes first and waits for what a worker makes.
   const serving = startServe(folder, settings("gateway"), ["--roles", "gateway"]);
@@ -82,7 +83,6 @@ test("a gateway, a projector and a worker start in any order with the least righ
   const asked = newId();
   await js.publish(`cmd.acme.conversation.${asked}.send`, command, { headers: made });
   expect((await answer).json()).toMatchObject({ ok: true, revision: 3 });
-  await feedConsumer(integrator);
   const consumer = await js.consumers.get("FEED", "acme");
   const types: string[] = [];
   for await (const message of await consumer.consume()) {
@@ -119,11 +119,3 @@ test("with embedded servers, too, a process runs the roles that were asked for a
   gateway.process.kill("SIGTERM");
   expect(await gateway.ended).toEqual([0, null]);
 }, 60_000);
-
-/** The one durable consumer that nats.conf lets an integrator make. */
-async function feedConsumer(nc: NatsConnection): Promise<void> {
-  const config = { durable_name: "acme", filter_subject: "feed.acme.>", ack_policy: "explicit" };
-  const request = JSON.stringify({ stream_name: "FEED", config, action: "" });
-  const subject = "$JS.API.CONSUMER.CREATE.FEED.acme.feed.acme.>";
-  expect((await nc.request(subject, request)).json()).not.toHaveProperty("error");
-}
