@@ -85,6 +85,8 @@ export function topology(partitions: number, replicas: 1 | 3): readonly Declared
       subjects: [...feedSubjects],
       storage: "file",
       max_age: nanos(feed_age_ms),
+      // Ids are there for what follows a message to expect it, and for nothing else.
+      duplicate_window: nanos(no_window_ms),
       // A publisher that begins anew waits, it never skips.
       discard: "new",
       allow_direct: true,

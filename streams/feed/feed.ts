@@ -1,6 +1,6 @@
 /**
  * FEED as its publisher writes it: exactly one message per public event, whatever crashes. Every
- * append expects the last sequence of the stream, so of two publishers one is refused. Before each
+ * message expects the one before it, so of two publishers one is refused. Before each
  * batch lies a mark that says which events of the log follow it, one message each, and where the log
  * goes on behind them. So the last mark and the number of sequences behind it say where to go on:
  * they count what was stored, also when it has been purged since, and when the server lost its tail
@@ -28,6 +28,8 @@ export interface FeedPosition {
   readonly last: number;
   /** Which of the two marks is to be written next. */
   readonly turn: number;
+  /** Whether it is on several servers. */
+  readonly replicated: boolean;
 }
 
 /** An event on its way to FEED, and its place in the log. */
@@ -41,8 +43,9 @@ const content_type = "application/cloudevents+json; charset=utf-8";
 /** Where to go on, as the leader knows it. Throws `AppError("unavailable")`. */
 export async function readFeedPosition(streams: Streams): Promise<FeedPosition> {
   try {
-    const { state } = await streams.tracked(streams.jsm.streams.info(feed_stream));
+    const { state, config } = await streams.tracked(streams.jsm.streams.info(feed_stream));
     const last = state.last_seq;
+    const replicated = config.num_replicas > 1;
     const marks = await Promise.all(
       [0, 1].map((turn) =>
         streams.tracked(
@@ -52,12 +55,12 @@ export async function readFeedPosition(streams: Streams): Promise<FeedPosition> 
     );
     const turn = (marks[1]?.seq ?? 0) > (marks[0]?.seq ?? 0) ? 1 : 0;
     const mark = marks[turn];
-    if (mark === null || mark === undefined) return { next: null, last, turn: 0 };
+    if (mark === null || mark === undefined) return { next: null, last, turn: 0, replicated };
     if (mark.seq > last) throw new Error("somebody else writes there");
     const parsed = feedMark.parse(parseJson(mark.string()));
     if (!parsed.ok) throw new Error(`the mark at FEED sequence ${mark.seq}: ${parsed.problem}`);
     const { events, next } = parsed.value;
-    return { next: events[last - mark.seq] ?? next, last, turn: turn + 1 };
+    return { next: events[last - mark.seq] ?? next, last, turn: turn + 1, replicated };
   } catch (cause) {
     throw unavailable("The feed's position cannot be read", cause);
   }
@@ -67,34 +70,47 @@ export async function readFeedPosition(streams: Streams): Promise<FeedPosition> 
  * Appends a mark and the events, all on their way at once, and gives the position behind them, from
  * which the log goes on at `next`. Throws `AppError("unavailable")` when any of it was refused or
  * nobody knows: then the position is to be read again, since a part of it may be stored.
+ *
+ * Each message expects to come right behind the one before it, by the id of that one: by its sequence
+ * alone, an event whose mark was refused could fall in behind another's mark and be counted as its. A
+ * cluster that refuses an id has lost its leader for a while (seen with 2.14), so there the events wait
+ * until their mark is stored.
  */
 export async function appendToFeed(
   streams: Streams,
-  { last, turn }: FeedPosition,
+  { last, turn, replicated }: FeedPosition,
   told: readonly Told[],
   next: LogPlace,
 ): Promise<FeedPosition> {
   const mark = JSON.stringify({ v: 1, events: told.map(({ place }) => place), next });
-  const publish = (subject: string, json: string, made: MsgHdrs, after: number) =>
-    streams.tracked(
+  const append = crypto.randomUUID();
+  /** The message of this append at that place. */
+  const publish = (at: number, subject: string, json: string, made: MsgHdrs) => {
+    const chained = at > 0 && !replicated;
+    return streams.tracked(
       streams.js.publish(subject, json, {
-        headers: made,
-        expect: { lastSequence: after },
-        timeout: limits.append_timeout_ms,
+        ...{ headers: made, timeout: limits.append_timeout_ms },
+        ...(replicated ? {} : { msgID: `${append}:${at}` }),
+        expect: {
+          lastSequence: last + at,
+          ...(chained ? { lastMsgID: `${append}:${at - 1}` } : {}),
+        },
       }),
     );
-  const sent = [
-    publish(feedMarkSubject(turn), mark, markHeaders(), last),
-    ...told.map(({ event }, at) =>
-      publish(event.subject, event.json, eventHeaders(event), last + 1 + at),
-    ),
-  ];
-  for (const result of await Promise.allSettled(sent)) {
-    if (result.status === "rejected") {
-      throw unavailable("The feed cannot be written", result.reason);
-    }
+  };
+  try {
+    const marked = publish(0, feedMarkSubject(turn), mark, markHeaders());
+    if (replicated) await marked;
+    const events = told.map(({ event }, at) =>
+      publish(at + 1, event.subject, event.json, eventHeaders(event)),
+    );
+    // All of them have an answer, before anybody reads where it stands now.
+    const results = await Promise.allSettled([marked, ...events]);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+  } catch (cause) {
+    throw unavailable("The feed cannot be written", cause);
   }
-  return { next, last: last + sent.length, turn: turn + 1 };
+  return { next, last: last + 1 + told.length, turn: turn + 1, replicated };
 }
 
 function markHeaders(): MsgHdrs {

@@ -176,6 +176,23 @@ test("what a deletion finds untold is never told, only the deletion; what was to
   expect(JSON.stringify(found)).not.toMatch(/secret|told/);
 });
 
+test("of two that append at one place the later leaves nothing, however much more it has to tell", async () => {
+  const { streams } = system;
+  const { ref, say } = line(system, newRef());
+  await say(started, said("1"), titled("2"));
+  const last = await say(said("3"), said("4"));
+  const telling = await tellingOf(ref);
+  const third = telling[2]?.place ?? { sequence: 0, index: 0 };
+  const position = await readFeedPosition(streams);
+  await appendToFeed(streams, position, telling.slice(0, 2), third);
+  const late = appendToFeed(streams, position, telling, { sequence: last + 1, index: 0 });
+  await expect(late).rejects.toMatchObject({ code: "unavailable" });
+  expect(await told(streams)).toHaveLength(2);
+  expect((await readFeedPosition(streams)).next).toEqual(third);
+  await reached(await begin(), last);
+  expect(ids(await told(streams))).toEqual(telling.map(({ event: { id } }) => id));
+});
+
 test("two that publish at once tell everything once", async () => {
   const holder = systemIds();
   const lines = [1, 2, 3].map(() => line(system, newRef()));

@@ -5,6 +5,7 @@
  */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { empty_head } from "../../schemas/commit.ts";
+import { appendToFeed, readFeedPosition } from "../../streams/feed/feed.ts";
 import { ensureConsumers } from "../../streams/queue/consumers.ts";
 import { readCommits } from "../../streams/log/reader.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
@@ -167,3 +168,23 @@ test("I1: kill -9 of the node that leads the queue: what was acknowledged comes 
   await expect.poll(owned, { timeout: 30_000 }).toBe(partitions);
   for (const taker of takers) await taker.stop();
 }, 120_000);
+
+test("of two that append to the feed at one place the later leaves nothing, and the feed goes on", async () => {
+  const { streams } = system;
+  const position = await patiently(() => readFeedPosition(streams));
+  const telling = [1, 2, 3, 4].map((sequence) => {
+    const id = crypto.randomUUID();
+    const json = JSON.stringify({ id });
+    const subject = `feed.acme.turn.completed.${id}`;
+    const name = "turn.completed";
+    const event = { id, name, type: `colloquy.${name}.v1`, subject, json };
+    return { place: { sequence, index: 0 }, event };
+  });
+  const place = (sequence: number) => ({ sequence, index: 0 });
+  const behind = await appendToFeed(streams, position, telling.slice(0, 2), place(3));
+  const late = appendToFeed(streams, position, telling, place(5));
+  await expect(late).rejects.toMatchObject({ code: "unavailable" });
+  expect(await patiently(() => readFeedPosition(streams))).toEqual(behind);
+  await appendToFeed(streams, behind, telling.slice(2), place(5));
+  expect((await readFeedPosition(streams)).next).toEqual(place(5));
+});
