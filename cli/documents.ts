@@ -121,7 +121,7 @@ ${line(["what", "of a user", "of an API key", "of a tenant", "of an account", "o
 ${line(["---", "---", "---", "---", "---", "---", "---"])}
 ${rows.join("\n")}
 
-A number is a true sliding window: at most so many in any stretch of that length. *Refilled* is a token bucket: a burst of so many, filled again evenly within that time. All commands of a tenant are one count. An API key is counted in the place of its user. An IPv6 address counts as its /64. Open WebSockets: ${default_rates.connectionsPerUser.toLocaleString("en")} of a user, ${default_rates.connectionsPerIp.toLocaleString("en")} from an IP address. Frames of one WebSocket: ${limits.frames_per_socket_max.toLocaleString("en")} in ${limits.frames_window_ms / 1000} s, refused ones too, or as many as commands are allowed in 60 s; past that it is closed (1008, \`flooding\`).
+A number is a true sliding window: at most so many in any stretch of that length. *Refilled* is a token bucket: a burst of so many, filled again evenly within that time. All commands of a tenant are one count. An API key is counted in the place of its user. An IPv6 address counts as its /64. Open WebSockets: ${default_rates.connectionsPerUser.toLocaleString("en")} of a user, ${default_rates.connectionsPerIp.toLocaleString("en")} from an IP address. Frames of one WebSocket: ${limits.frames_per_socket_max.toLocaleString("en")} in ${limits.frames_window_ms / 1000} s, refused ones too, or as many as commands are allowed in 60 s; past that it is closed (1008, \`flooding\`). Connections that only speak HTTP are not counted: the native server says who comes, and does not say who goes. One that is idle ends after 10 s; bound them by address at the balancer.
 `;
 }
 
