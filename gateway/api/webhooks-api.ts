@@ -2,7 +2,6 @@
  * Webhooks: `/api/v1/webhooks`. A secret is made here and shown where it is made, once; what is posted
  * where is the business of `integrations/`, which follows the workspace as this does.
  */
-import { randomBytes } from "node:crypto";
 import { AppError } from "../../schemas/errors.ts";
 import { workspaceRef } from "../../schemas/ids.ts";
 import {
@@ -17,13 +16,15 @@ import {
 } from "../../schemas/webhooks.ts";
 import { openRecords } from "../../streams/feed/records.ts";
 import { ask, userBy } from "../auth/ask.ts";
+import { type Minted, mint } from "../auth/once.ts";
+import { commandId } from "../http/asking.ts";
 import type { Call } from "../http/call.ts";
 import { type Operation, operation } from "../http/operation.ts";
 
 const base = "/api/v1/webhooks";
 const common = { tag: "webhooks", access: "webhooks.write" } as const;
 
-const newSecret = (): string => `whsec_${randomBytes(32).toString("base64")}`;
+const secretOf = ({ secret }: Minted): string => `whsec_${secret.toString("base64")}`;
 
 /** The webhook of this id in the caller's own tenant. Throws `not_found`. */
 async function found({ service, who, param }: Call): Promise<Webhook> {
@@ -44,12 +45,14 @@ export const operations: readonly Operation[] = [
     body: CreateWebhook,
     answers: { 201: WebhookWithSecret },
     refuses: ["too_many_webhooks", "id_taken"],
-    async run({ service, who, body }) {
-      const { id = service.ports.ids(), url, types = ["*"] } = body;
-      const secret = newSecret();
-      await ask(service, userBy(who.user), workspaceRef(who.tenant), "create-webhook", {
-        ...{ webhook: id, url, types, secret },
-      });
+    async run(call) {
+      const { service, who, body } = call;
+      const minted = await mint(call, `webhook ${body.id ?? ""}`);
+      const { id = minted.id, url, types = ["*"] } = body;
+      const secret = secretOf(minted);
+      const data = { webhook: id, url, types, secret };
+      const ref = workspaceRef(who.tenant);
+      await ask(service, userBy(who.user), ref, "create-webhook", data, minted.command);
       const { webhooks } = await service.people.workspace(who.tenant);
       const made = webhooks.get(id);
       if (made === undefined) throw new AppError("not_found");
@@ -91,11 +94,12 @@ export const operations: readonly Operation[] = [
     async run(call) {
       const { service, who, body } = call;
       const { id } = await found(call);
-      const secret = body.rotateSecret === true ? newSecret() : null;
+      const minted = await mint(call, `change webhook ${id}`);
+      const secret = body.rotateSecret === true ? secretOf(minted) : null;
       const { url = null, types = null, enabled = null } = body;
-      await ask(service, userBy(who.user), workspaceRef(who.tenant), "change-webhook", {
-        ...{ webhook: id, url, types, secret, enabled },
-      });
+      const data = { webhook: id, url, types, secret, enabled };
+      const ref = workspaceRef(who.tenant);
+      await ask(service, userBy(who.user), ref, "change-webhook", data, minted.command);
       const webhook = await found(call);
       return { value: secret === null ? webhook : { ...webhook, secret }, sequence: 0 };
     },
@@ -127,7 +131,9 @@ export const operations: readonly Operation[] = [
     async run(call) {
       const { service, who } = call;
       const { id: webhook } = await found(call);
-      await ask(service, userBy(who.user), workspaceRef(who.tenant), "test-webhook", { webhook });
+      const ref = workspaceRef(who.tenant);
+      const command = commandId(call, `test ${webhook}`);
+      await ask(service, userBy(who.user), ref, "test-webhook", { webhook }, command);
       return { value: null, sequence: 0 };
     },
   }),
@@ -148,7 +154,8 @@ export const operations: readonly Operation[] = [
         throw new AppError("bad_request", "from lies in the future");
       }
       const ref = workspaceRef(who.tenant);
-      await ask(service, userBy(who.user), ref, "replay-webhook", { webhook, from });
+      const command = commandId(call, `replay ${webhook}`);
+      await ask(service, userBy(who.user), ref, "replay-webhook", { webhook, from }, command);
       return { value: null, sequence: 0 };
     },
   }),

@@ -5,6 +5,7 @@ import { workspaceRef } from "../../schemas/ids.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { ask, askAndEnd, userBy } from "./ask.ts";
 import { permits } from "./identity.ts";
+import { mint } from "./once.ts";
 import { hashOfSecret, newApiKey } from "./secrets.ts";
 
 const base = "/api/v1/api-keys";
@@ -21,7 +22,8 @@ export const operations: readonly Operation[] = [
     body: CreateKey,
     answers: { 201: NewApiKey },
     refuses: ["too_many_keys"],
-    async run({ service, who, body }) {
+    async run(call) {
+      const { service, who, body } = call;
       const { tenant, user } = who;
       const { name, scopes } = body;
       // A key must not make itself a wider one.
@@ -32,12 +34,11 @@ export const operations: readonly Operation[] = [
       if (!members.has(user)) {
         throw new AppError("forbidden", "Only members of the workspace have API keys.");
       }
-      const id = service.ports.ids();
-      const key = newApiKey(tenant, id);
+      const { id, command, secret } = await mint(call, "api key");
+      const key = newApiKey(tenant, id, secret);
       const expires = body.expiresAt ?? null;
-      await ask(service, userBy(user), workspaceRef(tenant), "create-key", {
-        ...{ key: id, name, secret: hashOfSecret(key), scopes, expires },
-      });
+      const data = { key: id, name, secret: hashOfSecret(key), scopes, expires };
+      await ask(service, userBy(user), workspaceRef(tenant), "create-key", data, command);
       return { value: { id, name, user, scopes, expiresAt: expires, key }, sequence: 0 };
     },
   }),

@@ -68,12 +68,12 @@ const inTenant = (
 };
 
 /** `clq_<tenant>.<key>.<secret>` */
-export const newApiKey = (tenant: string, key: string): string =>
-  `clq_${tenant}.${key}.${random()}`;
+export const newApiKey = (tenant: string, key: string, secret: Buffer): string =>
+  `clq_${tenant}.${key}.${secret.toString("base64url")}`;
 export const parseApiKey = (text: string): ReturnType<typeof inTenant> => inTenant("clq_", text);
 
 /** `cin_<tenant>.<invitation>.<secret>` */
-export const newInvitation = (tenant: string, invitation: string): string =>
-  `cin_${tenant}.${invitation}.${random()}`;
+export const newInvitation = (tenant: string, invitation: string, secret: Buffer): string =>
+  `cin_${tenant}.${invitation}.${secret.toString("base64url")}`;
 export const parseInvitation = (text: string): ReturnType<typeof inTenant> =>
   inTenant("cin_", text);

@@ -18,6 +18,7 @@ import { type Operation, operation } from "../http/operation.ts";
 import { accountIdOf, normalEmail } from "./account-id.ts";
 import { ask, askAndEnd, gatewayBy, userBy } from "./ask.ts";
 import { must } from "./identity.ts";
+import { mint } from "./once.ts";
 import { hashOfSecret, newInvitation } from "./secrets.ts";
 import type { WorkspaceView } from "./workspace-view.ts";
 
@@ -158,22 +159,26 @@ export const operations: readonly Operation[] = [
     body: Invite,
     answers: { 201: NewInvitation },
     refuses: ["too_many_invitations"],
-    async run({ service, who, body }) {
-      const { accountsKey, clock, ids } = service.ports;
+    async run(call) {
+      const { service, who, body } = call;
+      const { accountsKey, clock } = service.ports;
       const role = body.role ?? "member";
       if (role === "owner") must(who, "owners.write");
       const email = body.email === undefined ? null : normalEmail(body.email);
       if (email === null && body.email !== undefined) {
         throw new AppError("bad_request", "email is no e-mail address");
       }
-      const id = ids();
-      const token = newInvitation(who.tenant, id);
+      const { id, command, secret } = await mint(call, "invitation");
+      const token = newInvitation(who.tenant, id, secret);
       const expires = new Date(clock.now() + limits.invitation_ms).toISOString();
-      await ask(service, userBy(who.user), workspaceRef(who.tenant), "invite", {
+      const data = {
         ...{ invitation: id, token: hashOfSecret(token), role, email, expires },
         user: email === null ? null : accountIdOf(accountsKey, email),
-      });
-      return shown({ id, role, email, expiresAt: expires, token });
+      };
+      await ask(service, userBy(who.user), workspaceRef(who.tenant), "invite", data, command);
+      // Of one that was asked for twice, as long as the first time.
+      const made = (await workspaceOf(call)).invitations.get(id);
+      return shown({ id, role, email, expiresAt: made?.expires ?? expires, token });
     },
   }),
   operation({

@@ -15,6 +15,14 @@ const hashOf = (...parts: readonly (string | Uint8Array)[]): string => {
   return hash.digest("hex");
 };
 
+/** What a caller's key at a place is known by. */
+export const nameOfRequest = (
+  { tenant, user }: Pick<Identity, "tenant" | "user">,
+  method: string,
+  path: string,
+  key: string,
+): string => hashOf(tenant, user, method, path, key);
+
 /** Throws `idempotency_mismatch` when the same caller used the key here with another body. */
 export async function sameRequest(
   service: Service,
@@ -27,7 +35,7 @@ export async function sameRequest(
   },
 ): Promise<void> {
   const { key, method, path, body } = request;
-  const name = hashOf(who.tenant, who.user, method, path, key);
+  const name = nameOfRequest(who, method, path, key);
   // Salted by its name: equal bodies of different callers leave no equal traces.
   const print = hashOf(name, body);
   let first: string;
