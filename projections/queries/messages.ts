@@ -3,6 +3,7 @@
  * to its head. A parent's revision is always below its child's, so one key orders both.
  */
 import type { Message, Page } from "../../schemas/http.ts";
+import { limits } from "../../schemas/limits.ts";
 import type { SqlRow, TenantSql } from "../postgres.ts";
 import type { MessageRow } from "../projectors/messages.ts";
 import { pageSize, readCursor, writeCursor } from "./cursor.ts";
@@ -18,7 +19,9 @@ export interface MessagePage {
   readonly limit: number;
 }
 
-const columns = `id::text, conversation::text, role, body, parent::text, turn::text, model,
+/** What a page has no room for is not even read from where the database keeps long texts. */
+const columns = `id::text, conversation::text, role,
+  CASE WHEN bytes_before <= $6 THEN body ELSE '' END AS body, parent::text, turn::text, model,
   to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') AS created_at,
   status, finish, tokens_in, tokens_out, cost_usd::text, error_code, error_message, revision,
   (SELECT r.rating FROM read.ratings r WHERE r.tenant = $1 AND r.conversation = $2
@@ -66,11 +69,17 @@ const message = ({ rating, ...row }: SqlRow): Message =>
 export const pageStart = (cursor: string | undefined): number =>
   cursor === undefined ? 0 : readCursor("messages", cursor, isPlace)[0];
 
-/** A page made of its messages and one more, when there is one. */
+/** A page made of its messages and one more, when there is one; of long texts it ends early (I11). */
 export function messagePage(found: readonly Message[], size: number): Page<Message> {
-  const items = found.slice(0, size);
+  const items: Message[] = [];
+  let bytes = 0;
+  for (const one of found) {
+    if (items.length === size || bytes > limits.page_bytes_max) break;
+    items.push(one);
+    bytes += Buffer.byteLength(one.text);
+  }
   const last = items.at(-1);
-  const more = found.length > size && last !== undefined;
+  const more = found.length > items.length && last !== undefined;
   return { items, next: more ? writeCursor("messages", [last.revision]) : null };
 }
 
@@ -79,11 +88,20 @@ export async function listMessages(sql: TenantSql, page: MessagePage): Promise<P
   const size = pageSize(page.limit);
   const rows = await sql.query(
     `${page.all ? "" : path}
-     SELECT ${columns} FROM read.messages
-     WHERE tenant = $1 AND conversation = $2 AND revision > $3
-       ${page.all ? "" : "AND id IN (SELECT path.id FROM path)"}
-     ORDER BY revision LIMIT $4`,
-    [page.tenant, page.conversation, after, size + 1, page.reader ?? null],
+     SELECT ${columns} FROM (
+       SELECT *, sum(octet_length(body)) OVER (ORDER BY revision) - octet_length(body) AS bytes_before
+       FROM (
+         SELECT * FROM read.messages
+         WHERE tenant = $1 AND conversation = $2 AND revision > $3
+           ${page.all ? "" : "AND id IN (SELECT path.id FROM path)"}
+         ORDER BY revision LIMIT $4
+       ) AS found
+     ) AS messages
+     ORDER BY revision`,
+    [
+      ...[page.tenant, page.conversation, after, size + 1, page.reader ?? null],
+      limits.page_bytes_max,
+    ],
   );
   return messagePage(rows.map(message), size);
 }

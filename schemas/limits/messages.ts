@@ -32,4 +32,6 @@ export const messageLimits = {
   /** Items of one page, unless it is asked for more. */
   page_default: 50,
   page_max: 200,
+  /** Text of a page of messages, which ends early: so much, and at most one message more. */
+  page_bytes_max: 2 * 1024 * 1024,
 } as const;

@@ -5,6 +5,7 @@ import { type ConversationEvent, evolve, initialState } from "../../actors/conve
 import { LostRace, openLane } from "../../projections/lane.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
+import { stateAt } from "../../projections/queries/history.ts";
 import type { Queries } from "../../projections/queries/queries.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { event } from "../../schemas/events.ts";
@@ -315,6 +316,38 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       } while (cursor !== undefined && seen.length < 200);
       expect(seen.slice(0, 200)).toEqual(whole.map(({ id }) => id));
       expect(whole.length).toBeGreaterThan(3);
+    });
+
+    test("I11: a page of long texts ends early, as it does when it is folded", async () => {
+      const random = seeded(37);
+      const ref = { tenant: "acme", kind: "conversation", id: uuid(random) } as const;
+      const begun = { origin: "chat", owner: "ann", model: null, overlap: "queue" } as const;
+      // 900 KB each: three are the first that are more than a page.
+      const texts = Array.from({ length: 7 }, (_, at) => `${at} ${"世".repeat(300_000)}`);
+      const said = texts.map((text) => {
+        const one = { message: uuid(random), parent: null, role: "user", text } as const;
+        return event("message.added", one);
+      });
+      const commit = place(ref, [event("conversation.started", begun), ...said], 1, 1, "", random);
+      await applyAll(database, [commit]);
+      const asked = { tenant: "acme", conversation: ref.id, all: true, limit: 200 };
+      const sizes: number[] = [];
+      const seen: string[] = [];
+      let cursor: string | undefined;
+      do {
+        const more = cursor === undefined ? {} : { cursor };
+        const page = await queries.messages({ ...asked, ...more });
+        const line = (async function* () {
+          yield commit;
+        })();
+        const past = await stateAt(line, { revision: 1, limit: 200, ...more });
+        expect([past?.messages, past?.next]).toEqual([page.items, page.next]);
+        sizes.push(page.items.length);
+        seen.push(...page.items.map(({ text }) => text));
+        cursor = page.next ?? undefined;
+      } while (cursor !== undefined);
+      expect(sizes).toEqual([3, 3, 1]);
+      expect(seen.every((text, at) => text === texts[at])).toBe(true);
     });
 
     test("a read with minSeq waits for it, woken by an announcement or by the select", async () => {
