@@ -178,11 +178,11 @@ export class Exchange {
       this.#res.writeStatus(`${status} ${phrases[status] ?? "Unknown"}`);
       for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
       const close = this.last || (status === 413 && !this.#drains());
-      if (this.method === "HEAD") this.#res.endWithoutBody(bytes?.byteLength ?? 0, close);
-      else if (bytes === null) {
-        if (status === 204 || status === 304) this.#res.endWithoutBody(undefined, close);
-        else this.#res.end("", close);
-      } else this.#res.end(bytes, close);
+      const bodiless = this.method === "HEAD" || status === 204 || status === 304;
+      if (!bodiless) this.#res.end(bytes ?? "", close);
+      else if (bytes !== null || close) this.#res.endWithoutBody(bytes?.byteLength ?? 0, close);
+      // Given as undefined, the length that is not there is written as 2^63, and the client hangs up.
+      else this.#res.endWithoutBody();
     });
   }
 

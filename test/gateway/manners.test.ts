@@ -1,4 +1,6 @@
 /** What HTTP clients rely on beside bodies: conditions, keys, methods, versions, origins, codings. */
+import { once } from "node:events";
+import { Agent, type IncomingMessage, request } from "node:http";
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws"; // typed by ws-client.d.ts
@@ -144,6 +146,39 @@ describe("methods, versions and paths", () => {
     expect([head.status, await head.text()]).toEqual([200, ""]);
     expect(head.headers.get("content-length")).toBe(`${Buffer.byteLength(text)}`);
   });
+});
+
+test("an answer without a body names no length, and its connection goes on", async () => {
+  const user = "frugal";
+  const made = await running.http("POST", api, { user, body: {} });
+  const path = `${api}/${String(made.body["id"])}`;
+  const authorization = `Bearer ${await running.token(user)}`;
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const { hostname: host, port } = new URL(running.gateway.url);
+  const ask = async (method: string, to: string, headers: Record<string, string> = {}) => {
+    const asked = request({
+      agent,
+      host,
+      port,
+      method,
+      path: to,
+      headers: { authorization, ...headers },
+    });
+    asked.end();
+    const [answer] = (await once(asked, "response")) as [IncomingMessage]; // as node:http says
+    let text = "";
+    for await (const part of answer) text += String(part);
+    const { statusCode, headers: had } = answer;
+    return [asked.reusedSocket, statusCode, had["content-length"], text];
+  };
+  await ask("GET", "/health");
+  const etag = made.headers.get("etag") ?? "";
+  expect(await ask("GET", path, { "if-none-match": etag })).toEqual([true, 304, undefined, ""]);
+  expect(await ask("HEAD", path, { "if-none-match": etag })).toEqual([true, 304, undefined, ""]);
+  expect(await ask("OPTIONS", path)).toEqual([true, 204, undefined, ""]);
+  expect(await ask("DELETE", path)).toEqual([true, 204, undefined, ""]);
+  expect((await ask("GET", path)).slice(0, 2)).toEqual([true, 410]);
+  agent.destroy();
 });
 
 describe("bodies", () => {
