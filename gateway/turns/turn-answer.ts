@@ -56,6 +56,10 @@ export async function answerTurns(
   exchange: Exchange,
   { ref, wanted, encoder, headers = {}, first = "", gone, patience_ms = 0 }: TurnAnswer,
 ): Promise<void> {
+  if (exchange.method === "HEAD") {
+    // Whatever followed its head would be read as the answer to the connection's next request.
+    return exchange.answer({ status: 200, headers: { ...stream_headers, ...headers }, body: null });
+  }
   const { clock } = service.ports;
   let outflow: Outflow | null = null;
   let following: Following | null = null;

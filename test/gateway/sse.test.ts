@@ -1,6 +1,7 @@
 /** Turns over Server-Sent Events: streamed, resumed, slow, and read with the real curl. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { connect } from "node:net";
 import { beforeAll, describe, expect, test } from "vitest";
 import { errorBody } from "../../schemas/errors.ts";
 import { systemIds } from "../../schemas/ids.ts";
@@ -55,6 +56,30 @@ function textOf(messages: readonly SseMessage[]): string {
 const revisions = (messages: readonly SseMessage[]): number[] =>
   messages.flatMap(({ event, data }) => (event === "event" ? [Number(data["revision"])] : []));
 const lastId = ({ messages }: SseStream): string => messages.at(-1)?.id ?? "";
+
+test("HEAD of a stream is its head alone, and the connection goes on", async () => {
+  const id = systemIds();
+  const user = "heads";
+  const asked = await post(id, "say a word", { user });
+  await asked.ended;
+  const { authorization = "" } = await asking({ user });
+  const { hostname, port } = new URL(running.gateway.url);
+  const socket = connect(Number(port), hostname);
+  const lines = (...said: string[]): string =>
+    [...said, "Host: x", `Authorization: ${authorization}`, "", ""].join("\r\n");
+  socket.write(lines(`HEAD ${path(id)} HTTP/1.1`, "Accept: text/event-stream"));
+  let text = "";
+  for await (const part of socket) {
+    // One after the other: the server takes no two at once.
+    if (text === "") socket.write(lines("GET /health HTTP/1.1"));
+    text += String(part);
+    if (text.endsWith("}")) break;
+  }
+  const [head = "", next = "", ...rest] = text.split("\r\n\r\n");
+  expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*Content-Type: text\/event-stream/);
+  expect(next).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+  expect(rest).toEqual(['{"status":"ok"}']);
+});
 
 describe("a turn as a stream of events", () => {
   test("I5: a POST streams its turn and closes after the turn's end", async () => {
