@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     exclude: ["test/toolchain/fixtures/**"],
+    globalSetup: "test/support/run-folder.ts",
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 30_000,

@@ -10,6 +10,7 @@ import { projectors } from "../../projections/projectors/all.ts";
 import { startPglite } from "../../projections/pglite-server.ts";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
 import { openQueries, type Queries } from "../../projections/queries/queries.ts";
+import { layPglite } from "../support/clusters.ts";
 import { postgresBinaries, startPostgres, temporary } from "../support/services.ts";
 
 export interface Served {
@@ -23,7 +24,9 @@ export const dialects = [
     missing: false,
     async start(): Promise<Served> {
       const dir = temporary("pglite");
-      const pglite = await startPglite({ folder: join(dir, "data"), log: () => undefined });
+      const folder = join(dir, "data");
+      await layPglite(folder);
+      const pglite = await startPglite({ folder, log: () => undefined });
       const stop = async (): Promise<void> => {
         await pglite.stop();
         rmSync(dir, { recursive: true, force: true });

@@ -7,6 +7,7 @@ import { connectDatabase, type Database } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import type { Leases } from "../../projections/runner.ts";
 import type { Commit } from "../../schemas/commit.ts";
+import { layPglite } from "../support/clusters.ts";
 import { postgresBinaries, startPostgres, temporary } from "../support/services.ts";
 import { dump, wipe } from "./databases.ts";
 import { randomHistory } from "./history.ts";
@@ -19,8 +20,10 @@ afterEach(endAll);
 let embedded: Pglite;
 const home = temporary("runner");
 beforeAll(async () => {
-  embedded = await startPglite({ folder: join(home, "data"), log: () => undefined });
-}, 90_000);
+  const folder = join(home, "data");
+  await layPglite(folder);
+  embedded = await startPglite({ folder, log: () => undefined });
+});
 afterAll(async () => {
   await embedded?.stop();
   rmSync(home, { recursive: true, force: true });
@@ -51,12 +54,12 @@ describe("the runner", () => {
     await reached(800);
     log.append(history.slice(800));
     await reached(900);
-    await expect.poll(() => runner.caughtUp(), { timeout: 5_000 }).toBe(true);
+    await expect.poll(() => runner.caughtUp()).toBe(true);
     expect(runner.lag()).toEqual(Object.fromEntries(projectors.map(({ name }) => [name, 0])));
     await runner.stop();
     const rows = await dump(database);
     expect(rows).toEqual(await expected(database, history));
-  }, 30_000);
+  });
 
   test("I8: PGlite killed again and again in mid-batch: nothing skipped, nothing twice", async () => {
     const { database, pid } = await pglite();
@@ -73,7 +76,7 @@ describe("the runner", () => {
     await runner.stop();
     const rows = await dump(database);
     expect(rows).toEqual(await expected(database, history));
-  }, 120_000);
+  });
 
   test.skipIf(postgresBinaries() === null)(
     "I8: Postgres sessions ended in mid-batch, and two runners at once: nothing twice",
@@ -113,18 +116,14 @@ describe("the runner", () => {
     await first.runner.stop();
 
     const behind = run(database, logOf(history.slice(0, 150)));
-    await expect
-      .poll(() => behind.runner.problem(), { timeout: 5_000 })
-      .toContain("the log is behind");
+    await expect.poll(() => behind.runner.problem()).toContain("the log is behind");
     expect(behind.runner.caughtUp()).toBe(false);
 
     const other = history.map((commit) => ({ ...commit, hash: "f".repeat(64) }));
     const replaced = run(database, logOf(other));
-    await expect
-      .poll(() => replaced.runner.problem(), { timeout: 5_000 })
-      .toContain("another commit");
+    await expect.poll(() => replaced.runner.problem()).toContain("another commit");
     expect(replaced.reports).toHaveLength(1);
-  }, 30_000);
+  });
 
   test("a stand-by takes over when the lease comes to it", async () => {
     const { database } = await pglite();
@@ -147,7 +146,7 @@ describe("the runner", () => {
     log.append(history.slice(100));
     await two.reached(300);
     expect(one.runner.positions()["messages"]).toBeGreaterThanOrEqual(100);
-  }, 30_000);
+  });
 
   test("I8: a database begun anew under it is filled from the beginning of the log", async () => {
     const { database } = await pglite();
@@ -163,5 +162,5 @@ describe("the runner", () => {
     await runner.stop();
     const rows = await dump(database);
     expect(rows).toEqual(await expected(database, history));
-  }, 30_000);
+  });
 });

@@ -10,6 +10,7 @@
  */
 import { strict as assert } from "node:assert";
 import { type ChildProcessByStdio, type SpawnOptions, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
@@ -17,6 +18,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
+import { initialised } from "./clusters.ts";
 
 export type Service = "postgres" | "pgvector" | "redis" | "chromium";
 
@@ -131,13 +133,21 @@ export async function startNats(
 export async function startPostgres(): Promise<Running> {
   const bin = postgresBinaries();
   assert(bin !== null, `no Postgres on this machine: install ${debian_packages.postgres}`);
-  const dir = temporary("postgres");
   // Both programs refuse to run as root, so root lends them Debian's own user for it.
   const as = process.getuid?.() === 0 ? account("postgres") : null;
-  if (as !== null) fs.chownSync(dir, as.uid, as.gid);
+  const lend = (path: string): void =>
+    as === null ? undefined : fs.chownSync(path, as.uid, as.gid);
+  const dir = temporary("postgres");
+  lend(dir);
   const data = join(dir, "data");
-  const init = ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"];
-  await said(launch(join(bin, "initdb"), init, { cwd: dir, ...as }), "Success.", true);
+  const make = async (folder: string): Promise<void> => {
+    const init = ["-D", folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"];
+    lend(dirname(folder));
+    await said(launch(join(bin, "initdb"), init, { cwd: dir, ...as }), "Success.", true);
+  };
+  const cluster = await initialised("postgres", make);
+  if (cluster === null) await make(data);
+  else await said(launch("cp", ["-a", cluster, data]), "", true);
   const port = await freePort();
   const settings = ["listen_addresses=127.0.0.1", "fsync=off", "full_page_writes=off"];
   settings.push("synchronous_commit=off", "lc_messages=C");
@@ -160,15 +170,27 @@ export async function startRedis(wished?: number): Promise<Running> {
   return handle(child, `redis://127.0.0.1:${port}`, port, dir, true, "SIGTERM");
 }
 
-/** A port that was free a moment ago, for programs that cannot choose one themselves. */
+/** Where the ports begin that systems give to outgoing connections, and how many we look at below. */
+const [given_from, ports_looked_at] = [32_768, 20_000];
+
+/**
+ * A port that is free, for programs that cannot choose one themselves. Of those that no system gives
+ * to a connection or to who asks for any, one at random: until the program holds it, nobody else has
+ * a reason to take it, not even another process of this run that asks the same.
+ */
 export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  assert(address !== null && typeof address === "object");
-  probe.close();
-  await once(probe, "close");
-  return address.port;
+  for (;;) {
+    const port = given_from - 1 - randomInt(ports_looked_at);
+    const probe = createServer().listen(port, "127.0.0.1");
+    const free = await once(probe, "listening").then(
+      () => true,
+      () => false,
+    );
+    if (!free) continue;
+    probe.close();
+    await once(probe, "close");
+    return port;
+  }
 }
 
 /** A new folder in the temporary directory; whoever asks for it removes it. */

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type Client, connect } from "../../web/client.ts";
+import { layPglite } from "../support/clusters.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -74,12 +75,13 @@ process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** Starts it; resolves at its ready line. */
+/** Starts it, on a database that is initialised already; resolves at its ready line. */
 export async function startServe(
   folder: string,
   env: Record<string, string> = {},
   words: readonly string[] = [],
 ): Promise<Served> {
+  if (env["DATABASE_URL"] === undefined) await layPglite(join(folder, "postgres"));
   const child = spawn(process.execPath, ["cli/main.ts", "serve", ...words], {
     cwd: root,
     env: environment(folder, env),
