@@ -15,21 +15,19 @@ import { startNatsServer } from "../streams/server.ts";
 import { provision } from "../streams/provision.ts";
 import { openVault } from "../streams/content/vault.ts";
 import { beside } from "./beside.ts";
-import { type Print, rate } from "./figures.ts";
+import { type Print, rate, type Sync } from "./figures.ts";
 
 const actors = 256;
 
-export async function append(print: Print, scale: number): Promise<void> {
-  await under("default", Math.round(20_000 * scale), "", print);
-  await under("always", Math.round(4_000 * scale), "_sync_always", print);
+export async function append(print: Print, scale: number, syncs: readonly Sync[]): Promise<void> {
+  for (const sync of syncs) {
+    const always = sync === "always";
+    const count = Math.round((always ? 4_000 : 20_000) * scale);
+    await under(sync, count, always ? "_sync_always" : "", print);
+  }
 }
 
-async function under(
-  sync: "default" | "always",
-  count: number,
-  suffix: string,
-  print: Print,
-): Promise<void> {
+async function under(sync: Sync, count: number, suffix: string, print: Print): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
   const server = await startNatsServer({ folder, port: 0, sync, log: () => undefined });
   const streams = await connectStreams({ url: server.url, name: "bench" });

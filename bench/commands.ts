@@ -11,7 +11,7 @@ import { openReplies } from "../streams/live/replies.ts";
 import { events_stream } from "../streams/topology.ts";
 import { startBareLoop } from "./bare-loop.ts";
 import { beside, type Side } from "./beside.ts";
-import { type Print, rate } from "./figures.ts";
+import { type Print, rate, type Sync } from "./figures.ts";
 import { install, type Installation, settled } from "./installation.ts";
 
 const conversations_max = 512;
@@ -19,8 +19,8 @@ const conversations_max = 512;
 const width_max = 256;
 const late_ms = 30_000;
 
-export async function commands(print: Print, scale: number): Promise<void> {
-  for (const sync of ["default", "always"] as const) {
+export async function commands(print: Print, scale: number, syncs: readonly Sync[]): Promise<void> {
+  for (const sync of syncs) {
     const suffix = sync === "default" ? "" : "_sync_always";
     const count = Math.round((sync === "default" ? 6_000 : 2_000) * scale);
     const conversations = Math.min(conversations_max, count);

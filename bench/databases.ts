@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { startPglite } from "../projections/pglite-server.ts";
 import { connectDatabase } from "../projections/postgres.ts";
 import { pause } from "./figures.ts";
+import { layCluster } from "./processes.ts";
 
 export interface BenchDatabase {
   readonly url: string;
@@ -33,6 +34,7 @@ export async function startDatabase(): Promise<BenchDatabase> {
 
 export async function startEmbedded(): Promise<BenchDatabase> {
   const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
+  layCluster(join(folder, "postgres"));
   const server = await startPglite({ folder: join(folder, "postgres"), log: () => undefined });
   return {
     ...{ url: server.url, what: "PGlite", dialect: "pglite", pid: server.pid },

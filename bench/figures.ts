@@ -13,6 +13,10 @@ export interface Figure {
   readonly ratio: number | null;
 }
 
+/** When the log's server flushes to disk: when the system does, or before every answer. */
+export const syncs = ["default", "always"] as const;
+export type Sync = (typeof syncs)[number];
+
 export type Print = (figure: Figure) => void;
 
 export function figure(

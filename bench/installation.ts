@@ -12,8 +12,8 @@ import { startNatsServer } from "../streams/server.ts";
 import { provision } from "../streams/provision.ts";
 import { presentWorkers } from "../streams/queue/workers.ts";
 import { limits } from "../schemas/limits.ts";
-import { pause } from "./figures.ts";
-import { launch, type Program, run, type Started, unlimited } from "./processes.ts";
+import { pause, type Sync } from "./figures.ts";
+import { launch, layCluster, type Program, run, type Started, unlimited } from "./processes.ts";
 
 /** A worker process and the id under which the others know it. */
 export interface Worker extends Program {
@@ -40,12 +40,13 @@ const partitions = limits.partitions;
 const look_ms = 10;
 
 export async function install(
-  sync: "always" | "default",
+  sync: Sync,
   env: Readonly<Record<string, string>> = {},
 ): Promise<Installation> {
   const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
   const log = (): void => undefined;
   const nats = await startNatsServer({ folder, port: 0, sync, log });
+  layCluster(join(folder, "postgres"));
   const database = await startPglite({ folder: join(folder, "postgres"), log });
   const streams = await connectStreams({ url: nats.url, name: "bench" });
   await provision(streams, { partitions, replicas: 1 });

@@ -1,4 +1,4 @@
-/** `npm run bench -- <scenario> [--json] [--scale 0.1] [--rate 200]`: measures, and never judges. */
+/** `npm run bench -- <scenario> [--json] [--scale 0.1] [--rate 200] …`: measures, and never judges. */
 import { parseArgs } from "node:util";
 import { append } from "./append.ts";
 import { awake } from "./awake.ts";
@@ -6,8 +6,9 @@ import { cold } from "./cold.ts";
 import { commands } from "./commands.ts";
 import { fairness } from "./fairness.ts";
 import { fanout } from "./fanout.ts";
-import { machine, type Figure } from "./figures.ts";
+import { type Figure, machine, type Sync, syncs } from "./figures.ts";
 import { http } from "./http.ts";
+import { beginWith } from "./processes.ts";
 import { resume } from "./resume.ts";
 import { projectionLag } from "./projection-lag.ts";
 import { rebuildScenario } from "./rebuild.ts";
@@ -36,7 +37,9 @@ function usage(why: string): never {
   for (const [name, what] of Object.entries(scenarios))
     process.stderr.write(`  ${name.padEnd(14)} ${what}\n`);
   process.stderr.write(
-    "\nFlags: --json, --scale <number> (of the amounts), --rate <turns/s>, --sockets <n>\n",
+    "\nFlags: --json, --scale <number> (of the amounts), --rate <turns/s>, --sockets <n>,\n" +
+      `       --sync ${syncs.join("|")} (both when left out),\n` +
+      "       --cluster <folder> (an initialised one of the embedded database, to begin with copies)\n",
   );
   process.exit(2);
 }
@@ -50,6 +53,8 @@ function readFlags() {
         scale: { type: "string", default: "1" },
         rate: { type: "string", default: "200" },
         sockets: { type: "string", default: "1000" },
+        sync: { type: "string" },
+        cluster: { type: "string" },
       },
     });
   } catch (error) {
@@ -68,6 +73,9 @@ const perSecond = Number(values.rate);
 const sockets = Number(values.sockets);
 if (![scale, perSecond, sockets].every((number) => number > 0))
   usage("A flag is not a number above 0.");
+const under = syncs.filter((sync): sync is Sync => sync === (values.sync ?? sync));
+if (under.length === 0) usage(`"${values.sync}" is none of ${syncs.join(", ")}.`);
+if (values.cluster !== undefined) beginWith(values.cluster);
 
 const print = (one: Figure): void => {
   if (values.json) process.stdout.write(`${JSON.stringify(one)}\n`);
@@ -92,10 +100,10 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 }
 switch (scenario) {
   case "append":
-    await append(print, scale);
+    await append(print, scale, under);
     break;
   case "commands":
-    await commands(print, scale);
+    await commands(print, scale, under);
     break;
   case "cold":
     await cold(print, scale);
@@ -107,7 +115,7 @@ switch (scenario) {
     await takeover(print, scale);
     break;
   case "turns":
-    await turns(print, scale, perSecond);
+    await turns(print, scale, perSecond, under);
     break;
   case "resume":
     await resume(print, scale);

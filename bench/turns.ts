@@ -10,13 +10,18 @@ import { connectStreams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
 import { startBareLoop } from "./bare-loop.ts";
 import { openChatter, type Chatter } from "./chatter.ts";
-import { figure, median, percentile, type Print, rate } from "./figures.ts";
+import { figure, median, percentile, type Print, rate, type Sync } from "./figures.ts";
 import { cpuOf, provider, serve } from "./processes.ts";
 
 const sockets = 20;
 
-export async function turns(print: Print, scale: number, perSecond: number): Promise<void> {
-  for (const sync of ["default", "always"] as const) {
+export async function turns(
+  print: Print,
+  scale: number,
+  perSecond: number,
+  syncs: readonly Sync[],
+): Promise<void> {
+  for (const sync of syncs) {
     const suffix = sync === "default" ? "" : "_sync_always";
     const limit = await bareLoop(sync, Math.round(6_000 * scale));
     const model = await provider(20, 0);
@@ -120,7 +125,7 @@ async function streamed(
 }
 
 /** Publish a command, consume it, append, answer, ack: what a turn could not be faster than. */
-async function bareLoop(sync: "always" | "default", count: number): Promise<number> {
+async function bareLoop(sync: Sync, count: number): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), "colloquy-bench-"));
   const server = await startNatsServer({ folder, port: 0, sync, log: () => undefined });
   const streams = await connectStreams({ url: server.url, name: "bench" });
