@@ -1,12 +1,12 @@
-/** The commands as somebody types them, right and wrong, in processes of their own. */
+/** The commands as somebody types them, right and wrong, in processes of their own where that shows. */
 import { spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { verifyAccessToken } from "../../gateway/auth/access-token.ts";
 import { openKeyRing } from "../../gateway/auth/key-ring.ts";
 import { folderSecret } from "../../cli/data-folder.ts";
@@ -15,13 +15,18 @@ import type { Readiness } from "../../schemas/http.ts";
 import { webAssets } from "../../cli/web-assets.ts";
 import { startedAt } from "../../cli/processes.ts";
 import { colloquy, environment, startServe } from "../system/serve.ts";
+import { layPglite } from "../support/clusters.ts";
 import { temporary } from "../support/services.ts";
+import { ran } from "./running.ts";
 
 let folder: string;
 beforeEach(() => {
   folder = temporary("commands");
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
+afterEach(() => {
+  vi.unstubAllEnvs();
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+});
 
 test.each([
   [["srve"], /"srve" is not a command; did you mean serve\?/],
@@ -44,10 +49,22 @@ test.each([
   [["deadletters", "retry", "1", "--all"], /retry needs the letters to retry, or --all/],
   [["deadletters", "drop", "--all"], /say --yes/],
 ])("colloquy %j is refused with one sentence", async (words, sentence) => {
-  const { code, out, err } = await colloquy(words, { folder });
+  vi.stubEnv("COLLOQUY_DATA", folder);
+  const { code, out, err } = await ran(...words);
   expect(err).toMatch(sentence);
   expect(err.trim().split("\n")).toHaveLength(1);
   expect([code, out]).toEqual([2, ""]);
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test("a sentence of a process of its own goes to stderr, and its end says why", async () => {
+  const wrong = [["srve"], ["deadletters", "drop", "--all"]];
+  for (const { code, out, err } of await Promise.all(
+    wrong.map((words) => colloquy(words, { folder })),
+  )) {
+    expect(err).toMatch(/^[^\n]*(did you mean serve|say --yes)[^\n]*\n$/);
+    expect([code, out]).toEqual([2, ""]);
+  }
 });
 
 test("token prints a token that the gateway takes, and nothing else", async () => {
@@ -68,23 +85,24 @@ test("token signs with the configured key, and a key that is none is one sentenc
   const path = join(folder, "signing.pem");
   writeFileSync(path, privateKey.export({ format: "pem", type: "pkcs8" }));
   const words = ["token", "--tenant", "acme", "--user", "ann", "--role", "viewer"];
-  const signed = await colloquy(words, { folder, env: { COLLOQUY_SIGNING_KEY: path } });
+  vi.stubEnv("COLLOQUY_DATA", folder);
+  vi.stubEnv("COLLOQUY_SIGNING_KEY", path);
+  const signed = await ran(...words);
   const ring = openKeyRing({ secrets: [], signing: privateKey });
   expect(verifyAccessToken(ring, signed.out.trim(), Date.now())).toMatchObject({ role: "viewer" });
   writeFileSync(path, "no key");
-  const refused = await colloquy(words, { folder, env: { COLLOQUY_SIGNING_KEY: path } });
+  const refused = await ran(...words);
   expect(refused).toMatchObject({ code: 2, out: "" });
-  expect(refused.err).toBe(`COLLOQUY_SIGNING_KEY: ${path} holds no key in PEM or JWK form.\n`);
+  expect(refused.err).toBe(`COLLOQUY_SIGNING_KEY: ${path} holds no key in PEM or JWK form.`);
 });
 
 test("token makes the data folder, or says in one sentence why it cannot", async () => {
   const words = ["token", "--tenant", "acme", "--user", "ann"];
-  const fresh = join(folder, "not", "yet");
-  const made = await colloquy(words, { folder: fresh });
+  const made = await ran(...words, "--data", join(folder, "not", "yet"));
   expect([made.code, made.err]).toEqual([0, ""]);
   writeFileSync(join(folder, "file"), "");
-  const refused = await colloquy(words, { folder: join(folder, "file", "data") });
-  expect(refused.err).toMatch(/^The data folder .* cannot be used: .*\n$/);
+  const refused = await ran(...words, "--data", join(folder, "file", "data"));
+  expect(refused.err).toMatch(/^The data folder .* cannot be used: .*$/);
   expect(refused.code).toBe(1);
 });
 
@@ -103,19 +121,18 @@ test("a reader that goes away early is no failure", async () => {
 
 test("config shows every key and no secret; help and version are there", async () => {
   const secret = "s".repeat(40);
-  const { out } = await colloquy(["config", "--json"], {
-    folder,
-    env: { COLLOQUY_SECRET: secret },
-  });
+  vi.stubEnv("COLLOQUY_DATA", folder);
+  vi.stubEnv("COLLOQUY_SECRET", secret);
+  const { out } = await ran("config", "--json");
   const rows = JSON.parse(out) as { key: string; value: string | null; source: string }[];
   expect(rows.find(({ key }) => key === "COLLOQUY_DATA")).toMatchObject({ value: folder });
   expect(rows.find(({ key }) => key === "COLLOQUY_SECRET")?.source).toBe("environment");
   expect(out).not.toContain(secret);
-  expect((await colloquy([], { folder })).out).toContain("colloquy <command>");
-  const help = await colloquy(["deadletters", "drop", "--help"], { folder });
+  expect((await ran()).out).toContain("colloquy <command>");
+  const help = await ran("deadletters", "drop", "--help");
   expect(help.out).toMatch(/^colloquy deadletters drop <letter or command> …\n/);
   expect(help.out).toMatch(/--yes +I mean it\n/);
-  expect((await colloquy(["--version"], { folder })).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect((await ran("--version")).out).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 
 test("doctor says what is wrong, and ends with 1", async () => {
@@ -135,6 +152,7 @@ test("a port that is taken and missing secrets are one sentence each", async () 
   await new Promise((resolve) => taken.once("listening", resolve));
   const address = taken.address();
   const port = typeof address === "object" ? String(address?.port) : "";
+  await layPglite(join(folder, "postgres"));
   try {
     const nats = await colloquy(["serve"], { folder, env: { COLLOQUY_NATS_PORT: port } });
     expect(nats.err).toContain(`Port ${port} is taken`);
@@ -170,6 +188,7 @@ test("after SIGTERM, and one more of them, everything that was started is gone",
 });
 
 test("npm start ends with all it started when npm's shell is ended, which tells nobody", async () => {
+  await layPglite(join(folder, "postgres"));
   // What npm does: a shell that does not become the program, and the name of the script.
   const shell = spawn("/bin/sh", ["-c", "node scripts/bootstrap.cjs cli/main.ts serve; exit"], {
     cwd: join(import.meta.dirname, "../.."),
@@ -193,7 +212,7 @@ test("npm start ends with all it started when npm's shell is ended, which tells 
   await expect
     .poll(() => [startedAt(owner), startedAt(nats), liveOwner(folder)])
     .toEqual([null, null, null]);
-}, 60_000);
+});
 
 test("chat answers one message from a pipe, with a server of its own when none runs", async () => {
   const input = "What is a log? A log is an ordered list of events. It is never changed.";

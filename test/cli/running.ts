@@ -1,13 +1,8 @@
 /** Runs a command in the test's own process, which is quicker than one of its own. */
 import { vi } from "vitest";
-import { runCommand } from "../../cli/command.ts";
+import { failure, runLine } from "../../cli/commands.ts";
 import { CliError } from "../../cli/cli-error.ts";
-import { deadletters } from "../../cli/dead-letters.ts";
-import { events } from "../../cli/events.ts";
-import { projections } from "../../cli/projections.ts";
 import { AppError } from "../../schemas/errors.ts";
-
-const commands = { deadletters, events, projections } as const;
 
 export interface Ran {
   readonly code: number;
@@ -16,7 +11,8 @@ export interface Ran {
   readonly err: string;
 }
 
-export async function ran(name: keyof typeof commands, ...words: string[]): Promise<Ran> {
+/** What was typed behind `colloquy`; what is no expected failure is thrown. */
+export async function ran(...words: string[]): Promise<Ran> {
   let out = "";
   let err = "";
   const outside = vi.spyOn(process.stdout, "write").mockImplementation((text) => {
@@ -28,11 +24,11 @@ export async function ran(name: keyof typeof commands, ...words: string[]): Prom
     return true;
   });
   try {
-    return { code: await runCommand(name, commands[name], words), out, err };
+    return { code: await runLine(words), out, err };
   } catch (error) {
-    if (error instanceof CliError) return { code: error.exit, out, err: error.message };
-    if (error instanceof AppError) return { code: 1, out, err: error.message };
-    throw error;
+    if (!(error instanceof CliError || error instanceof AppError)) throw error;
+    const { sentence, exit } = failure(error);
+    return { code: exit, out, err: sentence };
   } finally {
     outside.mockRestore();
     beside.mockRestore();
