@@ -90,7 +90,7 @@ test("I11: 100,000 conversations pass through a worker, and no more than its lim
   expect(answered.size).toBe(100_000);
   expect(most).toBe(limits.actors_awake_max);
   expect(host.awake()).toBe(limits.actors_awake_max);
-}, 120_000);
+});
 
 test("I1: I11: a partition that holds as many turns as it may refuses the next, and a cancel gets through", async () => {
   const { host, answered, give, settled, ids } = open();

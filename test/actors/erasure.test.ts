@@ -16,7 +16,6 @@ import { signal } from "../streams/system.ts";
 import { startWorld, type World } from "./worker.ts";
 
 /** Of a busy machine. */
-const patience = { timeout: 20_000 };
 let world: World;
 beforeEach(async () => {
   world = await startWorld();
@@ -75,10 +74,10 @@ test("a deletion takes what lies beside the log, and nothing of any other conver
   snapshots.save(other.ref, { head, state: "small", commits: [] });
   await small;
   const all = ["TOKENS", "FEED", "DEAD", "COMMANDS", "KV_SNAPSHOTS", "BLOBS"];
-  await expect.poll(() => holding(talk.ref), patience).toEqual(all);
+  await expect.poll(() => holding(talk.ref)).toEqual(all);
 
   await talk.command("delete", {});
-  await expect.poll(() => waiting(talk.ref), patience).toBe(0);
+  await expect.poll(() => waiting(talk.ref)).toBe(0);
   expect(await holding(talk.ref)).toEqual([]);
   expect(await holding(other.ref)).toEqual(all.slice(0, -1));
   expect(await world.system.vault.erased(talk.ref)).toBe(true);
@@ -110,8 +109,8 @@ test("I1, I7: a worker that dies between the deletion and the erasure is followe
   expect(await waiting(talk.ref)).toBe(1);
   await first.crash();
   const second = await world.worker();
-  await expect.poll(() => waiting(talk.ref), patience).toBe(0);
+  await expect.poll(() => waiting(talk.ref)).toBe(0);
   expect(await world.system.vault.erased(talk.ref)).toBe(true);
   expect(await holding(talk.ref)).toEqual([]);
   expect(second.problems).toEqual([]);
-}, 40_000);
+});

@@ -75,7 +75,7 @@ test("I2: a week later a snapshot knows it as well as the history did", async ()
   const second = await world.worker();
   expect(await talk.command("create", { title: "known" }, id)).toEqual(answer);
   expect(second.read.length).toBeLessThan(limits.snapshot_events);
-}, 60_000);
+});
 
 test("I2: the same id of another conversation or another tenant is another command", async () => {
   const worker = await world.worker();

@@ -45,7 +45,7 @@ test("I4: with a snapshot the tail is read and not the history, and every old co
   expect(commits).toHaveLength(1);
   expect(await talk.command("update", { title: "other" }, early.command)).toEqual(early);
   expect(second.problems).toEqual([]);
-}, 60_000);
+});
 
 test("I4: without the bucket, or with a snapshot that the log does not know, the history is read", async () => {
   const first = await world.worker();
@@ -65,4 +65,4 @@ test("I4: without the bucket, or with a snapshot that the log does not know, the
   await talk.command("update", { title: "after the loss" });
   expect(third.read.length).toBeGreaterThan(limits.snapshot_events);
   expect(await talk.log()).toHaveLength(before.length + 2);
-}, 60_000);
+});

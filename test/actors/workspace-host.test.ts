@@ -120,7 +120,7 @@ test("I4: it goes on from a snapshot, and knows its newest commands", async () =
   expect(await ask("anchor", next)).toMatchObject({ ok: true });
   expect(second.read.length).toBeLessThan(10);
   expect([...first.problems, ...second.problems]).toEqual([]);
-}, 60_000);
+});
 
 test("I3: rounds anchor what people said, through the queue and a worker", async () => {
   const worker = await world.worker();

@@ -176,7 +176,7 @@ test("I3: roots of two tenants that were kept tell a history that was written an
     verifyAnchors(streams, { tenant: null, root: kept?.root ?? "" }),
   );
   expect(report).toMatchObject({ anchors: 3, faulty: 0, found: { root: kept?.root } });
-}, 60_000);
+});
 
 test("a wrong line is refused with the nearest name", async () => {
   const wrong = await typed("mak");

@@ -174,7 +174,7 @@ test("a database that hangs without its parent is ended", async () => {
   await endOrphans(folder, (line) => said.push(line));
   expect(startedAt(pid)).toBe(null);
   expect(said).toEqual([expect.stringContaining(`process ${pid}, a pglite-child that was left`)]);
-}, 60_000);
+});
 
 test("a log that came back shorter or different is refused with what to restore", async () => {
   const system = await startSystem();

@@ -201,8 +201,6 @@ test("an installation at rest is opened for the command alone; what is sent agai
   await begin();
   const path = `/api/v1/conversations/${conversation}/messages`;
   await expect
-    .poll(() => served.get<{ items: { id: string }[] }>(path).catch(() => null), {
-      timeout: 20_000,
-    })
+    .poll(() => served.get<{ items: { id: string }[] }>(path).catch(() => null))
     .toMatchObject({ items: [{ id: command }, {}] });
-}, 90_000);
+});

@@ -132,7 +132,7 @@ describe("on a real server", () => {
     await talk.event("turn.completed");
     await talk.command("delete", {});
     await expect
-      .poll(() => parseErasures(text()).erasures.map(({ ref }) => ref), { timeout: 20_000 })
+      .poll(() => parseErasures(text()).erasures.map(({ ref }) => ref))
       .toEqual([talk.ref]);
     stop();
   });

@@ -41,7 +41,7 @@ beforeAll(async () => {
       await streams.js.publish(`evt.acme.document.${systemIds()}`, bytes, { headers: odd });
     }
   });
-}, 60_000);
+});
 afterAll(() => vi.unstubAllEnvs());
 afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
 

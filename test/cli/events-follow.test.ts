@@ -23,7 +23,7 @@ beforeAll(async () => {
   vi.stubEnv("DATABASE_URL", undefined);
   made = await makeInstallation(folder, 200);
   data = made.rested;
-}, 60_000);
+});
 afterAll(() => vi.unstubAllEnvs());
 afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
 
@@ -193,7 +193,7 @@ test("a tail follows what comes until Ctrl-C or until nobody reads; a replay fee
   } finally {
     await served.end("SIGTERM");
   }
-}, 90_000);
+});
 
 test("I8: read models that are ahead of the log are heard, and refuse it", async () => {
   const whole = await ran("events", "verify", "--json", "--data", data);
@@ -216,4 +216,4 @@ test("I8: read models that are ahead of the log are heard, and refuse it", async
     1,
     expect.stringMatching(/^The read model .* are missing\. Restore .*nats from the backup/m),
   ]);
-}, 60_000);
+});

@@ -23,7 +23,7 @@ beforeAll(async () => {
   vi.stubEnv("NATS_URL", undefined);
   vi.stubEnv("DATABASE_URL", undefined);
   made = await makeInstallation(folder);
-}, 60_000);
+});
 afterAll(() => vi.unstubAllEnvs());
 afterAll(() => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
 

@@ -79,7 +79,7 @@ const ready = () =>
     runner: { problem: () => null, caughtUp: () => true },
     queries: { positions: () => Promise.resolve({}) },
   });
-const poll = { timeout: 20_000, interval: 250 };
+const poll = { interval: 250 };
 
 test("I7: who owns the partitions is told, and that they are orphaned when their workers are killed", async () => {
   await ensureConsumers(system.streams, partitions);
@@ -113,7 +113,7 @@ test("I7: who owns the partitions is told, and that they are orphaned when their
     ok: false,
     detail: "all partitions are orphaned: no worker is there",
   });
-}, 90_000);
+});
 
 test("before the streams are set up, doctor has nothing against it, and no turn would work", async () => {
   await system.streams.jsm.streams.delete("COMMANDS");

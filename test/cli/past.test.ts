@@ -233,7 +233,7 @@ test("with nothing running both still answer, in processes of their own", async 
   const told = await colloquy(["audit", "--actor", deleted, "--json"], { folder });
   expect(told.code).toBe(0);
   expect(JSON.parse(told.out)).toHaveLength(2);
-}, 60_000);
+});
 
 test("an answer's changed lines are shown, and what did not change is not", () => {
   const message: Message = {

@@ -20,7 +20,7 @@ beforeAll(async () => {
   await colloquy(["chat", "Hello", "there"], { folder });
   const port = readText(portFile(join(folder, "postgres")));
   database = await connectDatabase(pgliteUrl(Number(port)));
-}, 90_000);
+});
 afterAll(async () => {
   vi.unstubAllEnvs();
   await database?.close();
@@ -44,7 +44,7 @@ test("I9: a rebuild beside a running installation, its status, a rollback and a 
   const was = await projections("rebuild", "turns", "--until", "1");
   expect(was.out).toContain("read_until_1.turns");
   expect((await projections("rebuild", "turns", "--until", "2020-01-01")).out).toContain("at 0:");
-}, 60_000);
+});
 
 test("I8: verify prints what differs, shortened and fit for a terminal, and exits 1", async () => {
   expect(await projections("verify", "messages")).toMatchObject({ code: 0 });

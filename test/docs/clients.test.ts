@@ -28,7 +28,7 @@ async function run(command: string, args: readonly string[]): Promise<string> {
   const told = { COLLOQUY_URL: running.gateway.url, TOKEN: await running.token() };
   const env = { PATH: "/usr/bin:/bin", ...told };
   return new Promise((resolve, reject) => {
-    execFile(command, args, { cwd: root, env, timeout: 20_000 }, (error, out, err) =>
+    execFile(command, args, { cwd: root, env, timeout: 60_000 }, (error, out, err) =>
       error === null ? resolve(out) : reject(new Error(`${error.message}\n${err}`)),
     );
   });

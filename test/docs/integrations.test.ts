@@ -25,7 +25,7 @@ beforeAll(async () => {
   served = await startServe(join(folder, "data"), env);
   // The packages that an example imports are found beside it, as in anybody's project.
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
-}, 120_000);
+});
 afterAll(async () => {
   for (const child of children) child.kill("SIGKILL");
   await served.end("SIGTERM");
@@ -65,7 +65,7 @@ test("a command by subject, the feed by subject, and a webhook", async () => {
   const receive = example("receive", { PORT: String(port), WEBHOOK_SECRET: secret });
   // What is not there yet is posted to again, but only after a while.
   const answers = () => fetch(`http://127.0.0.1:${port}`, { method: "POST" }).then(({ ok }) => !ok);
-  await expect.poll(() => answers().catch(() => false), { timeout: 20_000 }).toBe(true);
+  await expect.poll(() => answers().catch(() => false)).toBe(true);
   expect((await send(`/${id}/test`, {})).status).toBe(202);
 
   const ask = example("ask", {});
@@ -78,6 +78,6 @@ test("a command by subject, the feed by subject, and a webhook", async () => {
   // A text has lines of its own.
   const types = (): string[] => receive.lines.flatMap((line) => /^colloquy\.\S+/.exec(line) ?? []);
   await expect
-    .poll(() => types().toSorted(), { timeout: 20_000 })
+    .poll(() => types().toSorted())
     .toEqual(["colloquy.turn.completed.v1", "colloquy.webhook.tested.v1"]);
-}, 60_000);
+});

@@ -129,7 +129,7 @@ async function run(language: "js" | "sh", code: string): Promise<string> {
       ? ["/bin/bash", ["-ec", code]]
       : [process.execPath, ["--input-type=module", "--eval", code]];
   const told = { COLLOQUY_URL: served.url, TOKEN: await served.token() };
-  const options = { cwd: root, env: { PATH: "/usr/bin:/bin", ...told }, timeout: 20_000 };
+  const options = { cwd: root, env: { PATH: "/usr/bin:/bin", ...told }, timeout: 60_000 };
   return new Promise((resolve, reject) => {
     execFile(command, args, options, (error, out, err) =>
       error === null ? resolve(out) : reject(new Error(`${error.message}\n${err}`)),

@@ -108,7 +108,7 @@ describe("over HTTP", () => {
     await running.http("POST", api, { body: {} });
     const scrape = async (url: string): Promise<string> => (await fetch(`${url}/metrics`)).text();
     const lag = /^colloquy_projection_lag_commits\{read_model="messages"\} 0$/m;
-    await expect.poll(() => scrape(running.gateway.url), { timeout: 10_000 }).toMatch(lag);
+    await expect.poll(() => scrape(running.gateway.url)).toMatch(lag);
     const text = await scrape(running.gateway.url);
     const [, end = ""] = /^colloquy_log_sequence (\d+)$/m.exec(text) ?? [];
     expect(Number(end)).toBeGreaterThan(0);
@@ -125,7 +125,7 @@ describe("over HTTP", () => {
     expect((await fetch(`${gateway.url}/health`)).status).toBe(200);
     // Read models say once a second how far they are.
     const ready = async (): Promise<number> => (await fetch(`${gateway.url}/ready`)).status;
-    await expect.poll(ready, { timeout: 10_000 }).toBe(200);
+    await expect.poll(ready).toBe(200);
     const at = await running.another({ ready: async () => ({ ready: false, checks: [] }) });
     expect((await fetch(`${at.url}/ready`)).status).toBe(503);
     const { body: made } = await running.http("POST", api, { body: {} });

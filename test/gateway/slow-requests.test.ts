@@ -55,4 +55,4 @@ test("I11: slow headers, slow bodies, silence and idle connections end by themse
   client.send({ type: "ping" });
   await client.next("pong");
   expect(running.problems).toEqual([]);
-}, 60_000);
+});

@@ -48,7 +48,7 @@ test("I6: the server is killed and started again in mid-answer: the socket reads
   running.world.provider.release(1_000);
   expect(await client.next("end")).toMatchObject({ finish: "stop" });
   whole(client, conversation);
-}, 60_000);
+});
 
 test("I6: a gateway that was cut off refuses with a code, and then tells what happened meanwhile", async () => {
   const far = await system.client(system.server.way);
@@ -73,7 +73,7 @@ test("I6: a gateway that was cut off refuses with a code, and then tells what ha
     await client.until((frames) => ends(frames) === 3);
     whole(client, conversation);
   }
-}, 60_000);
+});
 
 test("I1: the log is full: the command is answered with a code, kept, and takes effect once", async () => {
   const client = await running.connect();
@@ -91,4 +91,4 @@ test("I1: the log is full: the command is answered with a code, kept, and takes 
   await client.next("end");
   const { body } = await running.http("GET", `${path}/${conversation}/messages`);
   expect(body["items"]).toMatchObject([{ id: frame.id, text: frame.text }, { status: "done" }]);
-}, 60_000);
+});

@@ -95,4 +95,4 @@ export function line(client: Client, ref: ActorRef, by: By = { type: "user", id:
 
 /** Until the publisher has told everything up to a sequence. */
 export const reached = (publisher: Publisher, sequence: number): Promise<void> =>
-  expect.poll(() => publisher.reached(), { timeout: 20_000, interval: 10 }).toBe(sequence);
+  expect.poll(() => publisher.reached(), { interval: 10 }).toBe(sequence);

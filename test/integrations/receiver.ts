@@ -69,4 +69,4 @@ export async function startReceiver(secret = webhook_secret): Promise<Receiver> 
 
 /** Until it has taken so many. */
 export const hasTaken = (receiver: Receiver, count: number): Promise<void> =>
-  expect.poll(() => receiver.taken.length, { timeout: 20_000, interval: 10 }).toBe(count);
+  expect.poll(() => receiver.taken.length, { interval: 10 }).toBe(count);

@@ -53,7 +53,7 @@ describe.skipIf(postgresBinaries() === null)("rows for COPY", () => {
           .join(", ")}, PRIMARY KEY (tenant, number))`,
       );
     }
-  }, 90_000);
+  });
   afterAll(async () => {
     await database?.close();
     await server?.stop();

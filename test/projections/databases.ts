@@ -112,7 +112,7 @@ export function serve(start: () => Promise<Served>, begin: (opened: Opened) => v
     ends.push(() => queries.stop());
     const announce: Opened["announce"] = (projector, sequence) => told(projector, sequence);
     begin({ url: served.url, database, queries, announce });
-  }, 90_000);
+  });
   afterAll(async () => {
     for (const end of ends.toReversed()) await end();
   });

@@ -57,7 +57,7 @@ describe.each(dialects)("generations on $name", ({ missing, start }) => {
       await old.reached(300);
       const fresh = run(database, log, { projectors: [newer] });
       await expect
-        .poll(() => fresh.runner.problem(), { timeout: 5_000 })
+        .poll(() => fresh.runner.problem())
         .toContain('run "colloquy projections rebuild conversations"');
       expect(fresh.runner.caughtUp()).toBe(false);
       // The old one goes on as if nothing were.
@@ -66,10 +66,10 @@ describe.each(dialects)("generations on $name", ({ missing, start }) => {
       expect(old.runner.problem()).toBeNull();
 
       await rebuild(rebuilding(database, log, { handover_ms: 1_500 }), [newer]);
-      await expect.poll(() => fresh.runner.problem(), { timeout: 5_000 }).toBeNull();
+      await expect.poll(() => fresh.runner.problem()).toBeNull();
       log.append(history.slice(400, 500));
       await fresh.reached(500);
-      await expect.poll(found, { timeout: 5_000 }).toEqual(["1.1 kept at 500", "2.2 live at 500"]);
+      await expect.poll(found).toEqual(["1.1 kept at 500", "2.2 live at 500"]);
       const shouted = await database.query(
         "SELECT count(shouted) AS there FROM read.conversations WHERE title IS NOT NULL",
       );
@@ -90,7 +90,7 @@ describe.each(dialects)("generations on $name", ({ missing, start }) => {
       await expect(rollback(ports, [conversations], "conversations")).rejects.toThrow(
         "run the release that feeds it",
       );
-    }, 60_000);
+    });
 
     test("a rebuild refuses a version that lacks what the views show, and an older one than is live", async () => {
       const history = randomHistory(82, 50, 5);
@@ -114,9 +114,7 @@ describe.each(dialects)("generations on $name", ({ missing, start }) => {
       const history = randomHistory(83, 200, 5);
       const log = logOf(history.filter(({ sequence }) => sequence !== 120));
       const { runner, reports } = run(database, log, { projectors: [conversations] });
-      await expect
-        .poll(() => runner.problem(), { timeout: 5_000 })
-        .toContain("nothing stands at 120");
+      await expect.poll(() => runner.problem()).toContain("nothing stands at 120");
       expect(runner.caughtUp()).toBe(false);
       expect(reports).toHaveLength(1);
       const [position] = (await readGenerations(database)).map((one) => one.position);
@@ -150,7 +148,7 @@ describe.each(dialects)("generations on $name", ({ missing, start }) => {
       );
       await reached(200);
       end = 150;
-      await expect.poll(() => runner.problem(), { timeout: 5_000 }).toContain("the log is behind");
+      await expect.poll(() => runner.problem()).toContain("the log is behind");
     });
 
     test("a projector that is far behind does not hold up the others", async () => {
@@ -176,11 +174,9 @@ describe.each(dialects)("generations on $name", ({ missing, start }) => {
         },
       };
       const both = run(database, source, { projectors: [conversations, messages] });
+      await expect.poll(() => both.runner.positions()["conversations"]).toBe(ahead + 100);
       await expect
-        .poll(() => both.runner.positions()["conversations"], { timeout: 5_000 })
-        .toBe(ahead + 100);
-      await expect
-        .poll(() => both.runner.lag(), { timeout: 5_000 })
+        .poll(() => both.runner.lag())
         .toEqual({ conversations: 0, messages: ahead + 100 });
     });
   });

@@ -68,7 +68,7 @@ describe.each(dialects)("identity on $name", ({ missing, start }) => {
       const ports = rebuilding(database, logOf(forgotten));
       expect(await rebuild(ports, projectors)).toMatchObject({ done: true });
       expect(await dump(database)).toEqual(whole);
-    }, 60_000);
+    });
 
     test("an account is read with its sessions, and blank once it is deleted", async () => {
       const [ann, session, other] = [id(), id(), id()];

@@ -42,7 +42,7 @@ describe("the embedded database", () => {
     pglite = await startPglite({ folder, log: (line) => lines.push(line) });
   };
 
-  beforeAll(start, 90_000);
+  beforeAll(start);
   afterAll(async () => {
     await pglite?.stop();
     rmSync(dir, { recursive: true, force: true });
@@ -136,13 +136,13 @@ describe("the embedded database", () => {
       { d: 2 },
     ]);
     await database.close();
-  }, 90_000);
+  });
 
   test("nothing in its folder holds the folder's path", async () => {
     await pglite.stop();
     for (const file of filesOf(folder)) expect(readFileSync(file).includes(dir), file).toBe(false);
     await start();
-  }, 90_000);
+  });
 
   test("a damaged folder is moved aside and begun anew", async () => {
     await pglite.stop();
@@ -160,7 +160,7 @@ describe("the embedded database", () => {
     const database = await connectDatabase(pglite.url);
     expect(await database.query("SELECT to_regclass('counted') AS t")).toEqual([{ t: null }]);
     await database.close();
-  }, 90_000);
+  });
 
   test("damage that only a query meets is moved aside as well", async () => {
     const database = await connectDatabase(pglite.url);
@@ -185,7 +185,7 @@ describe("the embedded database", () => {
     expect(await again.query("SELECT to_regclass('big') AS t")).toEqual([{ t: null }]);
     await again.close();
     expect(readdirSync(dir)).toContain("data.damaged-2");
-  }, 90_000);
+  });
 
   test("stopped, its process is gone, and stopping twice is fine", async () => {
     const { pid } = pglite;

@@ -55,6 +55,6 @@ describe.each(dialects)("a killed rebuild on $name", ({ name, missing, start }) 
         true,
       );
       expect(await dump(database)).toEqual(expected);
-    }, 120_000);
+    });
   });
 });

@@ -182,7 +182,7 @@ describe.skipIf(postgresBinaries() === null)(
       served = await startPostgres();
       await administer("CREATE ROLE plain LOGIN", "CREATE DATABASE plain OWNER plain");
       plain = await connectDatabase(as("plain"));
-    }, 90_000);
+    });
     afterAll(async () => {
       await plain?.close();
       await served?.stop();

@@ -10,7 +10,7 @@ describe.each(dialects)("statements on $name", ({ missing, start }) => {
     beforeAll(async () => {
       served = await start();
       database = await connectDatabase(served.url, { connections_max: 1 });
-    }, 90_000);
+    });
     afterAll(async () => {
       await database?.close();
       await served?.stop();

@@ -79,7 +79,7 @@ test("I1: I2: I7: a worker that dies at any await at all: another goes on", asyn
     if (events.some(({ type }) => type === "turn.restarted")) restarts += 1;
   }
   expect(restarts).toBeGreaterThan(10);
-}, 60_000);
+});
 
 test("I2: I7: a worker that stands still past its lease at any await, beside another", async () => {
   const whole = await struckAfter(0, () => undefined);
@@ -89,4 +89,4 @@ test("I2: I7: a worker that stands still past its lease at any await, beside ano
       workers[0]?.pause(5_000);
     });
   }
-}, 60_000);
+});

@@ -113,7 +113,7 @@ test("I3: kill -9 of the node that leads, under load: nothing acknowledged is lo
   }
   expect(await cluster.leader("EVENTS")).toBe(leader);
   await writers.account(system.log);
-}, 120_000);
+});
 
 test("I3: leaders that step down under load: nothing acknowledged is lost", async () => {
   const reader = readAlong(system);
@@ -124,7 +124,7 @@ test("I3: leaders that step down under load: nothing acknowledged is lost", asyn
   }
   await writers.more(5);
   await accounted(writers, reader);
-}, 120_000);
+});
 
 test("I3: a leader that is suspended and wakes up again under load forks nothing", async () => {
   const reader = readAlong(system);
@@ -137,7 +137,7 @@ test("I3: a leader that is suspended and wakes up again under load forks nothing
   cluster.resume(leader);
   await writers.more(10);
   await accounted(writers, reader);
-}, 120_000);
+});
 
 test("I1: kill -9 of the node that leads the queue: what was acknowledged comes to a worker", async () => {
   const [client, other] = clients;
@@ -157,17 +157,17 @@ test("I1: kill -9 of the node that leads the queue: what was acknowledged comes 
     const taken = new Set(takers.flatMap((taker) => taker.taken));
     return sender.acknowledged.filter((id) => !taken.has(id));
   };
-  await expect.poll(missing, { timeout: 30_000 }).toEqual([]);
+  await expect.poll(missing).toEqual([]);
   const left = async (): Promise<number | undefined> =>
     (await system.streams.jsm.streams.info("COMMANDS").catch(() => null))?.state.messages;
-  await expect.poll(left, { timeout: 30_000 }).toBe(0);
+  await expect.poll(left).toBe(0);
   for (const { workers, until } of takers) {
     await until(() => takers.every((taker) => workers.members().includes(taker.workers.id)));
   }
   const owned = (): number => new Set(takers.flatMap(({ queue }) => queue.owned())).size;
-  await expect.poll(owned, { timeout: 30_000 }).toBe(partitions);
+  await expect.poll(owned).toBe(partitions);
   for (const taker of takers) await taker.stop();
-}, 120_000);
+});
 
 test("of two that append to the feed at one place the later leaves nothing, and the feed goes on", async () => {
   const { streams } = system;

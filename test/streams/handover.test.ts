@@ -41,51 +41,49 @@ test("I7: when a worker is killed, another gets the new commands, and the held o
   const refs = Array.from({ length: 24 }, () => newRef());
   const text = { name: "send", data: { text: "hold me" } };
   const held = await Promise.all(refs.map((ref) => send(ref, text)));
-  await expect.poll(() => dying.seen.size, { timeout: 9_000 }).toBe(held.length);
+  await expect.poll(() => dying.seen.size).toBe(held.length);
   const worker = await work();
   // Held ones stay where they are while their owner lives and renews them.
   const fresh = await Promise.all(refs.map((ref) => send(ref)));
   const allSeen = (): number => worker.got.length + dying.seen.size;
-  await expect.poll(allSeen, { timeout: 9_000 }).toBe(held.length + fresh.length);
+  await expect.poll(allSeen).toBe(held.length + fresh.length);
   for (const id of held) expect(idsOf(worker)).not.toContain(id);
 
   dying.process.kill("SIGKILL");
   const later = await Promise.all(refs.map((ref) => send(ref)));
   await expect
-    .poll(() => [...later, ...held].filter((id) => !idsOf(worker).includes(id)), {
-      timeout: 15_000,
-    })
+    .poll(() => [...later, ...held].filter((id) => !idsOf(worker).includes(id)))
     .toEqual([]);
   expect(worker.got.filter(({ id }) => held.includes(id)).every((d) => d.deliveries > 1)).toBe(
     true,
   );
-  await expect.poll(waiting, { timeout: 9_000 }).toBe(0);
-}, 60_000);
+  await expect.poll(waiting).toBe(0);
+});
 
 test("I7: a process that stood still takes nothing that lay in its buffers, and pulls anew", async () => {
   const { send, waiting, work } = desk();
   const stalling = await child();
   const probe = await send();
-  await expect.poll(() => stalling.seen.has(probe), { timeout: 9_000 }).toBe(true);
+  await expect.poll(() => stalling.seen.has(probe)).toBe(true);
   stalling.process.kill("SIGSTOP");
   // All of it goes into the buffers of the pinned process first.
   const sent = await Promise.all(Array.from({ length: 24 }, () => send()));
   const other = await work();
-  await expect.poll(waiting, { timeout: 20_000 }).toBe(0);
+  await expect.poll(waiting).toBe(0);
   expect(sent.filter((id) => !idsOf(other).includes(id))).toEqual([]);
 
   stalling.process.kill("SIGCONT");
   const told = (): boolean => stalling.complaints.some((line) => line.includes("stood still"));
-  await expect.poll(told, { timeout: 9_000 }).toBe(true);
+  await expect.poll(told).toBe(true);
   // It takes part again.
   const shares = async (): Promise<boolean> => {
     const id = await send();
-    await expect.poll(waiting, { timeout: 9_000 }).toBe(0);
+    await expect.poll(waiting).toBe(0);
     return stalling.seen.has(id);
   };
-  await expect.poll(shares, { timeout: 20_000, interval: 100 }).toBe(true);
+  await expect.poll(shares, { interval: 100 }).toBe(true);
   expect(sent.filter((id) => stalling.seen.has(id))).toEqual([]);
-}, 60_000);
+});
 
 test("two workers share the partitions, and each command goes to one of them", async () => {
   const { send, waiting, work } = desk();
@@ -98,15 +96,15 @@ test("two workers share the partitions, and each command goes to one of them", a
       a.length < partitions && b.length < partitions && new Set([...a, ...b]).size === partitions
     );
   };
-  await expect.poll(balanced, { timeout: 20_000, interval: 250 }).toBe(true);
-  await expect.poll(waiting, { timeout: 9_000 }).toBe(0);
+  await expect.poll(balanced, { interval: 250 }).toBe(true);
+  await expect.poll(waiting).toBe(0);
   const ids = [...idsOf(one), ...idsOf(two)];
   expect(ids.length).toBeGreaterThan(0);
   expect(one.workers.members()).toEqual(two.workers.members());
   // What is handed over is delivered once; only the socket that was let go may cost a redelivery.
   const doubled = ids.length - new Set(ids).size;
   expect(doubled).toBe(0);
-}, 60_000);
+});
 
 test("a worker that lost the connection drops what it held, and is not gone for itself", async () => {
   const { send, system, work } = desk();
@@ -114,7 +112,7 @@ test("a worker that lost the connection drops what it held, and is not gone for 
   await send();
   await expect.poll(() => worker.got.length).toBe(1);
   await system.server.kill9();
-  await expect.poll(() => worker.lost.length, { timeout: 9_000 }).toBeGreaterThan(0);
+  await expect.poll(() => worker.lost.length).toBeGreaterThan(0);
   expect(worker.queue.owned()).toEqual([]);
   expect(worker.workers.gone(worker.workers.id)).toBe(false);
 });

@@ -86,7 +86,7 @@ test("letters are read in order, a tenant's alone when it is named, and more tha
   expect(await letterAt(system.streams, "zeta", first?.sequence ?? 0)).toBe(null);
   expect(await letterAt(system.streams, null, 1_000_000)).toBe(null);
   expect(await letterAt(system.streams, null, 0)).toBe(null);
-}, 60_000);
+});
 
 test("I2: what is sent again is the command as it was, and no window swallows it", async () => {
   const ref = newRef();

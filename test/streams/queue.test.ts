@@ -63,17 +63,13 @@ test("I1: what is held stays held, and what is not renewed is delivered again", 
   ends.push(() => clearInterval(renewing));
   const id = await send(newRef(), { name: "send", data: { text: "long turn" } });
   const dropped = await send();
-  await expect
-    .poll(() => worker.got.filter((d) => d.id === dropped).length, { timeout: 9_000 })
-    .toBe(3);
+  await expect.poll(() => worker.got.filter((d) => d.id === dropped).length).toBe(3);
   expect(worker.got.filter((d) => d.id === dropped).map((d) => d.deliveries)).toEqual([1, 2, 3]);
   expect(worker.got.filter((d) => d.id === id)).toHaveLength(1);
   held[0]?.ack();
   // A handle that is past its time does nothing: the message may be another's.
   worker.got.find((d) => d.id === dropped)?.ack();
-  await expect
-    .poll(() => worker.got.filter((d) => d.id === dropped).length, { timeout: 9_000 })
-    .toBe(4);
+  await expect.poll(() => worker.got.filter((d) => d.id === dropped).length).toBe(4);
   worker.got.at(-1)?.ack();
   await expect.poll(waiting).toBe(0);
 });

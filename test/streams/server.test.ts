@@ -107,7 +107,7 @@ test("I3: what was acknowledged outlives kill -9 of the server, and the line goe
   await reading;
   expect(read).toEqual(commits.map(({ commit }) => commit));
   await expect.poll(() => live.at(-1)?.sequence).toBe(commits.at(-1)?.sequence);
-}, 60_000);
+});
 
 test("the memory streams that a restart forgets are made again", async () => {
   const lost = new Promise<void>((resolve) => {
@@ -124,8 +124,8 @@ test("the memory streams that a restart forgets are made again", async () => {
     tokens.publish(ref, { t: turn, a: 1, s: 1, d: "x" });
     return (await replayTokens(client.streams, ref, turn, 1, 0).catch(() => [])).length;
   };
-  await expect.poll(frames, { timeout: 20_000 }).toBe(1);
-}, 60_000);
+  await expect.poll(frames).toBe(1);
+});
 
 test("a server that is stopped is unavailable within bounds, and closing does not wait for it", async () => {
   const ref = newRef();

@@ -41,7 +41,7 @@ test("I3: kill -9 under load, again and again: nothing acknowledged is lost", as
   expect(writers.refusals.filter((code) => code !== "unavailable")).toEqual([]);
   expect(writers.conflicts).toEqual([]);
   await writers.account(system.log);
-}, 60_000);
+});
 
 test("I3: appends whose answers are lost with the connection are found, and count once", async () => {
   const { server, log } = system;
@@ -61,7 +61,7 @@ test("I3: appends whose answers are lost with the connection are found, and coun
   await writers.stop();
   expect(writers.conflicts).toEqual([]);
   await writers.account(log);
-}, 60_000);
+});
 
 /** Everything that follows something, on a connection through the proxy. */
 async function followers() {
@@ -102,15 +102,15 @@ async function followers() {
         return decision.commit;
       };
       const first = await append("still here?");
-      await expect.poll(() => read.includes(first), long).toBe(true);
+      await expect.poll(() => read.includes(first), looks).toBe(true);
       // A core subscription is live as soon as the connection is.
       const second = await append("and live?");
-      await expect.poll(() => live.includes(second), long).toBe(true);
+      await expect.poll(() => live.includes(second), looks).toBe(true);
       await sender.more(20);
       await sender.stop();
       expect(sender.refusals.filter((code) => code !== "unavailable")).toEqual([]);
       await taker.until(() => sender.acknowledged.every((id) => taker.taken.includes(id)));
-      await expect.poll(waiting, long).toBe(0);
+      await expect.poll(waiting, looks).toBe(0);
       await taker.until(() => taker.workers.members().includes(taker.workers.id));
       expect(taker.queue.owned()).toEqual(every);
       const commits = await patiently(() => all(client.log.read(ref, empty_head)));
@@ -120,7 +120,7 @@ async function followers() {
     },
   };
 }
-const long = { timeout: 30_000, interval: 50 };
+const looks = { interval: 50 };
 
 test("I1: a server that is killed and started again: every lane works again by itself", async () => {
   const { works, sender } = await followers();
@@ -130,7 +130,7 @@ test("I1: a server that is killed and started again: every lane works again by i
     await sender.more(20);
   }
   await works();
-}, 60_000);
+});
 
 test("I1: a connection that is cut for long: commands are refused with a code, then all goes on", async () => {
   const { works, sender, taker } = await followers();
@@ -141,7 +141,7 @@ test("I1: a connection that is cut for long: commands are refused with a code, t
   expect(taker.queue.owned()).toEqual([]);
   await system.server.mend();
   await works();
-}, 60_000);
+});
 
 test("I1: a way that swallows everything is left, and all goes on", async () => {
   const { works, sender, client } = await followers();
@@ -153,7 +153,7 @@ test("I1: a way that swallows everything is left, and all goes on", async () => 
   await left;
   await system.server.mend();
   await works();
-}, 60_000);
+});
 
 test("I1: a server that stands still, as with a slow disk, and goes on: so does everything", async () => {
   const { works, sender, taker } = await followers();
@@ -162,7 +162,7 @@ test("I1: a server that stands still, as with a slow disk, and goes on: so does 
   expect(taker.workers.members()).not.toContain(taker.workers.id);
   system.server.resume();
   await works();
-}, 60_000);
+});
 
 test("an erasure is heard by whoever was cut off, or asleep, while it happened", async () => {
   const { server, vault } = system;
@@ -173,16 +173,16 @@ test("an erasure is heard by whoever was cut off, or asleep, while it happened",
     await trouble();
     // Whoever erases tries until it succeeds.
     const refusal = (): Promise<unknown> => vault.erase(ref).catch((error: unknown) => error);
-    await expect.poll(refusal, long).toBeUndefined();
+    await expect.poll(refusal, looks).toBeUndefined();
     await server.mend();
-    await expect.poll(() => far.vault.cached(ref), long).toBeNull();
+    await expect.poll(() => far.vault.cached(ref), looks).toBeNull();
   };
   await heard(() => server.cut());
   await heard(async () => {
     await server.kill9();
     await server.start();
   });
-}, 60_000);
+});
 
 /** Sets what a stream may take beside what it holds now; null for anything. */
 async function room(stream: string, bytes: number | null): Promise<void> {
@@ -206,8 +206,8 @@ test("I1: a full queue refuses with a code, and forgets nothing that it has ackn
   await sender.more(2 * held.length);
   await sender.stop();
   await taker.until(() => sender.acknowledged.every((id) => taker.taken.includes(id)));
-  await expect.poll(waiting, long).toBe(0);
-}, 60_000);
+  await expect.poll(waiting, looks).toBe(0);
+});
 
 test("I3: a full log refuses with a code; with room again the same appends go on", async () => {
   await room("EVENTS", 30_000);
@@ -222,7 +222,7 @@ test("I3: a full log refuses with a code; with room again the same appends go on
   expect(new Set(writers.refusals)).toEqual(new Set(["unavailable"]));
   expect(writers.conflicts).toEqual([]);
   await writers.account(system.log);
-}, 60_000);
+});
 
 test("memory streams are made again although the server is silent when it is back", async () => {
   const { server } = system;
@@ -239,4 +239,4 @@ test("memory streams are made again although the server is silent when it is bac
   await taker.until(() => !taker.workers.members().includes(taker.workers.id));
   server.resume();
   await taker.until(() => taker.workers.members().includes(taker.workers.id));
-}, 60_000);
+});

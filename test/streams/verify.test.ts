@@ -28,7 +28,7 @@ async function append(ref: ActorRef): Promise<Head> {
 beforeAll(async () => {
   system = await startSystem();
   for (let n = 0; n < commits; n++) await append(refs[n % refs.length] ?? newRef());
-}, 60_000);
+});
 afterAll(() => system.stop());
 
 const proved = (more: Partial<Parameters<typeof verify>[1]> = {}): Promise<Verified> =>

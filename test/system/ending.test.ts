@@ -19,17 +19,17 @@ test("a worker that waits for read models which nobody makes ends in order", asy
   });
   const ended = once(child, "close");
   const port = join(folder, "nats", "port");
-  await expect.poll(() => existsSync(port), { timeout: 30_000 }).toBe(true);
+  await expect.poll(() => existsSync(port)).toBe(true);
   const url = `nats://127.0.0.1:${readFileSync(port, "utf8").trim()}`;
   const streams = await connectStreams({ url, name: "test" });
   const members = (): Promise<number> => presentWorkers(streams).then(({ length }) => length);
-  await expect.poll(() => members().catch(() => 0), { timeout: 30_000 }).toBe(1);
+  await expect.poll(() => members().catch(() => 0)).toBe(1);
   await streams.close();
   child.kill("SIGTERM");
   // 1 would say that it had to end itself hard, past its time.
   expect(await ended).toEqual([0, null]);
   rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
-}, 60_000);
+});
 
 test("a gateway that refused a request before its body came ends in order", async () => {
   const folder = temporary("refused");
@@ -45,4 +45,4 @@ test("a gateway that refused a request before its body came ends in order", asyn
   await closed;
   expect(await served.end("SIGTERM")).toBe(0);
   rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
-}, 60_000);
+});

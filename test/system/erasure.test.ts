@@ -128,7 +128,7 @@ async function rows(url: string, position: number): Promise<Record<string, strin
       .poll(async () => {
         const [row] = await database.query("SELECT min(position) AS position FROM read.positions");
         return Number(row?.["position"]);
-      }, patience)
+      })
       .toBe(position);
     const tables = await database.query(
       `SELECT table_schema || '.' || table_name AS name FROM information_schema.tables
@@ -147,7 +147,6 @@ async function rows(url: string, position: number): Promise<Record<string, strin
   }
 }
 
-const patience = { timeout: 60_000 };
 const databaseUrl = (): string =>
   pgliteUrl(Number(readFileSync(portFile(join(folder, "postgres")), "utf8")));
 
@@ -200,7 +199,7 @@ test("after a deletion and a compaction no file holds a word of the conversation
     await streams.js.publish(`feed.main.turn.completed.${id}`, JSON.stringify({ is }));
   }
   const info = (name: string) => streams.jsm.streams.info(name);
-  await expect.poll(async () => (await info("DEAD")).state.messages, patience).toBe(1);
+  await expect.poll(async () => (await info("DEAD")).state.messages).toBe(1);
   const wrapped = await streams.jsm.streams.getMessage("KV_KEYS", {
     last_by_subj: `$KV.KEYS.${kvKey(ref)}`,
   });
@@ -210,13 +209,10 @@ test("after a deletion and a compaction no file holds a word of the conversation
 
   expect((await change("DELETE")).status).toBeLessThan(300);
   await story.until((one) => one.events("conversation.deleted").length === 1);
-  await expect.poll(async () => (await info("DEAD")).state.messages, patience).toBe(0);
+  await expect.poll(async () => (await info("DEAD")).state.messages).toBe(0);
   const queued = { subjects_filter: storedCommandFilter(ref) };
   await expect
-    .poll(
-      async () => (await streams.jsm.streams.info("COMMANDS", queued)).state.subjects ?? null,
-      patience,
-    )
+    .poll(async () => (await streams.jsm.streams.info("COMMANDS", queued)).state.subjects ?? null)
     .toBeNull();
   client.close();
   const { last_seq: end } = (await info("EVENTS")).state;
@@ -307,7 +303,7 @@ test("a folder that was restored from before a deletion deletes again what its l
   const headers = { authorization: `Bearer ${await served.token()}` };
   const status = async (): Promise<number> =>
     (await fetch(`${served?.url}/api/v1/conversations/${id}`, { headers })).status;
-  await expect.poll(status, patience).toBe(410);
+  await expect.poll(status).toBe(410);
   const { out } = await colloquy(["erasures", "list"], { folder });
   expect(out).toMatch(new RegExp(`^\\S+ main conversation ${id} \\d+\\n$`));
-}, 120_000);
+});

@@ -46,7 +46,7 @@ test("I7: the embedded server is killed in mid-answer: one socket reads the answ
   expect(story.text(String(ended?.event["turn"]))).toBe(ended?.event["text"]);
   expect(wrong).toEqual([]);
 
-  await expect.poll(ready, { timeout: 30_000 }).toBe(200);
+  await expect.poll(ready).toBe(200);
   expect(natsPid()).not.toBe(pid);
   await client.send(id, "And then?");
   await story.until(({ frames }) => frames.filter(({ type }) => type === "end").length === 2);
@@ -58,7 +58,7 @@ test("I7: the embedded server is killed in mid-answer: one socket reads the answ
     ["user", "done"],
     ["assistant", "done"],
   ]);
-}, 90_000);
+});
 
 test("I7: the embedded server stands still for a while: it is not ready, and then it is again", async () => {
   const wrong: string[] = [];
@@ -68,7 +68,7 @@ test("I7: the embedded server stands still for a while: it is not ready, and the
   client.begin(id, story);
   await client.send(id, "Tell me a story [[tokens:12]] [[gate]]");
   process.kill(natsPid(), "SIGSTOP");
-  await expect.poll(ready, { timeout: 30_000 }).toBe(503);
+  await expect.poll(ready).toBe(503);
   process.kill(natsPid(), "SIGCONT");
   provider.release(1_000);
   await story.until(({ frames }) => frames.some(({ type }) => type === "end"));
@@ -76,5 +76,5 @@ test("I7: the embedded server stands still for a while: it is not ready, and the
   const ended = [...story.events("turn.completed"), ...story.events("turn.failed")];
   expect(ended.map(({ event }) => event.type)).toEqual(["turn.completed"]);
   expect(wrong).toEqual([]);
-  await expect.poll(ready, { timeout: 30_000 }).toBe(200);
-}, 90_000);
+  await expect.poll(ready).toBe(200);
+});

@@ -53,9 +53,7 @@ test("a gateway, a projector and a worker start in any order with the least righ
   const parts = others.map(([user, role]) => part(settings(user), role));
   const gateway: Served = await serving;
   ends.push(() => gateway.end("SIGTERM"));
-  await expect
-    .poll(() => fetch(`${gateway.url}/ready`).then(({ status }) => status), { timeout: 30_000 })
-    .toBe(200);
+  await expect.poll(() => fetch(`${gateway.url}/ready`).then(({ status }) => status)).toBe(200);
 
   const wrong: string[] = [];
   const story = openStory((why) => wrong.push(why));
@@ -107,15 +105,15 @@ test("a gateway, a projector and a worker start in any order with the least righ
     // Nothing that it did was refused to it.
     expect(one.complaints.filter((line) => /permission/i.test(line))).toEqual([]);
   }
-}, 90_000);
+});
 
 test("with embedded servers, too, a process runs the roles that were asked for and no other", async () => {
   const data = join(folder, "data");
   const gateway = part({ COLLOQUY_DATA: data }, "gateway");
-  await expect.poll(() => liveOwner(data)?.url ?? null, { timeout: 30_000 }).not.toBe(null);
+  await expect.poll(() => liveOwner(data)?.url ?? null).not.toBe(null);
   const response = await fetch(`${liveOwner(data)?.url}/ready`);
   expect(response.status).toBe(503);
   expect(await response.text()).toContain("no worker is there");
   gateway.process.kill("SIGTERM");
   expect(await gateway.ended).toEqual([0, null]);
-}, 60_000);
+});

@@ -93,7 +93,7 @@ test.for([
   expect(code).toBe(1);
 });
 
-test("no network on the first install: one sentence", { timeout: 90_000 }, async () => {
+test("no network on the first install: one sentence", async () => {
   const dir = temporary("cache");
   made.push(dir);
   const npm_config_registry = `http://127.0.0.1:${await freePort()}/`;

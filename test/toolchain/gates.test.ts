@@ -54,13 +54,13 @@ test.for([
   ["lint", "environment", /no-process-env/],
   ["format", "format", /ugly\.ts/],
   ["unused", "unused", /unused\.ts/],
-] as const)("the gate %s refuses the fixture %s", { timeout: 60_000 }, ([gate, fixture, says]) => {
+] as const)("the gate %s refuses the fixture %s", ([gate, fixture, says]) => {
   const { status, stdout, stderr } = run(gate, project(fixture));
   expect(stdout + stderr).toMatch(says);
   expect(status).toBeGreaterThan(0);
 });
 
-test("house rules refuse what breaks them, and say what to do", { timeout: 60_000 }, () => {
+test("house rules refuse what breaks them, and say what to do", () => {
   const { status, stdout, stderr } = run("tidy", project("tidy"));
   for (const finding of [
     "gateway/reads.ts imports projections/rows.ts: the gateway reads through projections/queries",
@@ -78,11 +78,7 @@ test("house rules refuse what breaks them, and say what to do", { timeout: 60_00
   expect(status).toBe(1);
 });
 
-test.for(["types", "lint", "format"])(
-  "the gate %s accepts a good file",
-  { timeout: 60_000 },
-  (gate) => {
-    const { status, stdout, stderr } = run(gate, project("clean"));
-    expect(status, stdout + stderr).toBe(0);
-  },
-);
+test.for(["types", "lint", "format"])("the gate %s accepts a good file", (gate) => {
+  const { status, stdout, stderr } = run(gate, project("clean"));
+  expect(status, stdout + stderr).toBe(0);
+});

@@ -140,7 +140,7 @@ test("I6: whatever is cut, lost or doubled, the transcript is the log, each thin
     numRuns: 60,
     endOnFailure: true,
   });
-}, 60_000);
+});
 
 test("I2: unanswered sends are repeated in their order with the same ids and take effect once", async () => {
   const client = open();

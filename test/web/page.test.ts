@@ -19,7 +19,7 @@ describe.skipIf(chromiumPath === null)("the page", () => {
   beforeAll(async () => {
     gateway = await startScriptedGateway();
     chromium = await startChromium({ viewport: { width: 1000, height: 700 } });
-  }, 30_000);
+  });
   afterAll(async () => {
     await chromium?.stop();
     await gateway?.stop();

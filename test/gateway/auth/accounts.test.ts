@@ -12,7 +12,7 @@ let there: Gateway;
 beforeAll(async () => {
   ({ running, here, there } = await startInstallation());
   return () => running.stop();
-}, 60_000);
+});
 
 describe("accounts", () => {
   test("register, login, socket, refresh, reuse, logout", async () => {

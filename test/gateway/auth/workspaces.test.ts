@@ -13,7 +13,7 @@ let there: Gateway;
 beforeAll(async () => {
   ({ running, here, there } = await startInstallation());
   return () => running.stop();
-}, 60_000);
+});
 
 /** A member of the workspace that `owner` has, with this role. */
 async function member(owner: string, email: string, role: string): Promise<string> {
