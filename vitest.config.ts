@@ -1,5 +1,6 @@
 /** How the suites run: real services and real processes, so generous limits and few at a time. */
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/support/longest-first.ts";
 
 export default defineConfig({
   test: {
@@ -7,11 +8,13 @@ export default defineConfig({
     exclude: ["test/toolchain/fixtures/**"],
     globalSetup: "test/support/run-folder.ts",
     pool: "forks",
-    maxWorkers: 2,
+    // One more than the cores of a small machine: a third of the time is spent waiting for processes.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
     // What a test waits for comes, unless something is wrong: how long it takes is the machine's
     // matter, so no test has a shorter patience of its own.
-    testTimeout: 120_000,
-    hookTimeout: 180_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     teardownTimeout: 20_000,
     allowOnly: false,
     expect: { poll: { timeout: 60_000 } },

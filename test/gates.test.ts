@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { expect, test } from "vitest";
 import { gates } from "../scripts/gates.ts";
 
-test.for(gates)("the gate $name passes", { timeout: 180_000 }, async ({ program, args }) => {
+test.for(gates)("the gate $name passes", async ({ program, args }) => {
   const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   const closed = once(child, "close");
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);

@@ -63,7 +63,7 @@ const shorter: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe.each(Object.entries(promised))("the scenario %s", (scenario, names) => {
-  test("prints one line of JSON a figure", { timeout: 240_000 }, async () => {
+  test("prints one line of JSON a figure", async () => {
     const flags = ["--json", "--scale", "0.01", "--rate", "100", "--sockets", "20"];
     const cluster = await pgliteCluster();
     if (cluster !== null) flags.push("--cluster", cluster);

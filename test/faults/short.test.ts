@@ -16,4 +16,4 @@ test("I1: I2: I3: I5: I6: I7: I8: real processes are killed and frozen, and ever
   const again = `npm run test:faults -- --seed ${seed} --seeds 1 --minutes 0 --faults 5 --talkers 6`;
   expect(wrong, `logs: ${folder}\nagain: ${again}`).toEqual([]);
   rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
-}, 300_000);
+});

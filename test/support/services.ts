@@ -112,7 +112,8 @@ export async function startNats(
   const home = dir ?? temporary("nats");
   const settings = [
     "host: 127.0.0.1",
-    `port: ${options.port ?? -1}`,
+    // Not one that the system chooses: while it is down, nobody may get it for a connection.
+    `port: ${options.port ?? (await freePort())}`,
     "max_payload: 8MB",
     `jetstream { store_dir: ${JSON.stringify(join(home, "jetstream"))} }`,
     options.config ?? "",
@@ -172,6 +173,8 @@ export async function startRedis(wished?: number): Promise<Running> {
 
 /** Where the ports begin that systems give to outgoing connections, and how many we look at below. */
 const [given_from, ports_looked_at] = [32_768, 20_000];
+/** Those of this process, which may not have been taken yet. */
+const ports_told = new Set<number>();
 
 /**
  * A port that is free, for programs that cannot choose one themselves. Of those that no system gives
@@ -181,6 +184,8 @@ const [given_from, ports_looked_at] = [32_768, 20_000];
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = given_from - 1 - randomInt(ports_looked_at);
+    if (ports_told.has(port)) continue;
+    ports_told.add(port);
     const probe = createServer().listen(port, "127.0.0.1");
     const free = await once(probe, "listening").then(
       () => true,

@@ -276,7 +276,7 @@ test("after a deletion and a compaction no file holds a word of the conversation
   expect(await rows(databaseUrl(), end)).toEqual(rowsBefore);
   const { items } = await served.get<Page<Message>>(`/api/v1/conversations/${kept}/messages`);
   expect(items[0]?.text).toContain(spoken);
-}, 240_000);
+});
 
 test("a folder that was restored from before a deletion deletes again what its list names", async () => {
   const id = newId();
