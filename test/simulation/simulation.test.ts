@@ -1,5 +1,5 @@
 /**
- * The actors in a simulated world, thousands of times: what is promised holds whatever befalls them.
+ * The actors in a simulated world, a thousand times: what is promised holds whatever befalls them.
  * A run that fails prints the command that shows it again, event by event.
  */
 import { execFile } from "node:child_process";
@@ -20,11 +20,15 @@ const ref: ActorRef = {
   id: "0192a000-0000-7000-8000-000000000001",
 };
 
-/** Each part in a process of its own; the last is with workspaces. */
+/**
+ * Each part in a process of its own; the last is with workspaces. Every planted bug of `bugs.ts` is
+ * caught by one of these seeds; `npm run simulate` runs any number of others.
+ */
 test.concurrent.each([
-  ["1-1250", 1_250],
-  ["1251-2500", 1_250],
-  ["1000001-1000250", 250],
+  ["1-500", 500],
+  ["501-1000", 500],
+  ["1901-2000", 100],
+  ["1000001-1000100", 100],
 ])(
   "I1: I2: I3: I4: I5: I7: I12: seeds %s, with everything that a network and a crash can do",
   async (seeds, count) => {
@@ -35,7 +39,6 @@ test.concurrent.each([
     );
     expect(said).toMatch(new RegExp(`^${count} seeds, `));
   },
-  240_000,
 );
 
 test("a seed is the same run every time", async () => {
