@@ -62,7 +62,6 @@ describe.skipIf(redisBinary() === null)("limits in a Redis", () => {
     const { limiter, warnings } = await open(server.url);
     process.kill(server.pid, "SIGSTOP");
     const order: number[] = [];
-    const began = performance.now();
     const takes = Array.from({ length: 8 }, async (_, n) => {
       const [verdict] = await limiter.take([ask]);
       order.push(n);
@@ -70,7 +69,8 @@ describe.skipIf(redisBinary() === null)("limits in a Redis", () => {
     });
     expect(await Promise.all(takes)).toEqual(Array.from({ length: 8 }, (_, n) => n < 5));
     expect(order).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
-    expect(performance.now() - began).toBeLessThan(5_000);
+    // One time-out for all of them.
+    expect(limiter.falls).toBe(1);
     expect(limiter.shared).toBe(false);
     process.kill(server.pid, "SIGCONT");
     await expect.poll(() => limiter.shared).toBe(true);

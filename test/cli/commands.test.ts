@@ -176,10 +176,9 @@ test("after SIGTERM, and one more of them, everything that was started is gone",
   const { partitions = [] } = (await response.json()) as Readiness; // our own gateway's
   expect(partitions.map(({ partition }) => partition)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   expect(new Set(partitions.map(({ worker }) => worker)).size).toBe(1);
-  const began = performance.now();
   process.kill(served.pid, "SIGTERM");
+  // 1 would say that it had to end itself hard, just before 10 s.
   expect(await served.end("SIGTERM")).toBe(0);
-  expect(performance.now() - began).toBeLessThan(10_000);
   expect(startedAt(served.pid)).not.toBe(mine);
   // Nothing holds the folder any more: neither a lock nor a server.
   const again = await startServe(folder);

@@ -135,7 +135,7 @@ test("a server that is stopped is unavailable within bounds, and closing does no
   await server.stop();
   const began = performance.now();
   await client.streams.close();
-  expect(performance.now() - began).toBeLessThan(3_000);
+  expect(performance.now() - began).toBeLessThan(20_000);
   await expect(client.log.append(draft(ref, [said("two")]), head)).rejects.toMatchObject({
     code: "unavailable",
   });
