@@ -44,6 +44,15 @@ const message_too_large = 10054;
 /** `secret` signs who a command is by. */
 export function commandPublisher(streams: Streams, secret: Uint8Array): CommandPublisher {
   const signer = bySigner(secret);
+  let turn: Promise<void> | null = null;
+  /** Resolves when the loop has read all its sockets. */
+  const readOut = (): Promise<void> =>
+    (turn ??= new Promise((resolve) =>
+      setImmediate(() => {
+        turn = null;
+        resolve();
+      }),
+    ));
   return {
     async publish({ ref, name, id, data, by, manages = false, reply, traceparent }) {
       const subject = commandSubject(ref, name);
@@ -54,6 +63,8 @@ export function commandPublisher(streams: Streams, secret: Uint8Array): CommandP
       made.set(by_header, signature);
       if (reply !== null) made.set(reply_header, reply);
       if (traceparent !== null) made.set(trace_header, traceparent);
+      // Commands of many sockets leave in one write: one each was a sixth of a command's CPU.
+      await readOut();
       try {
         const options = { headers: made, timeout: limits.append_timeout_ms };
         await streams.tracked(streams.js.publish(subject, payload, options));
