@@ -187,8 +187,10 @@ function ask(
       });
       answer.on("close", () => {
         attack.known.learn(who, noun, text);
-        const account = signs.has(operation.id) ? /"accessToken":"([^"]+)"/.exec(text)?.[1] : null;
-        if (account != null) attack.known.add("", "account", account);
+        const account = signs.has(operation.id)
+          ? /"accessToken":"([^"]+)"/.exec(text)?.[1]
+          : undefined;
+        if (account !== undefined) attack.known.add("", "account", account);
         tally.answered(id, status, codeOf(status, text), performance.now() - began);
         const why = judge(status, text, method);
         if (why !== null) wrong(`${what}: ${why}`);

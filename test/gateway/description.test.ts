@@ -205,7 +205,8 @@ describe("the operations, walked against a real gateway", () => {
       const streams = operation.streams ?? Object.values(operation.answers).includes("stream");
       for (const form of ["image/png", ...(streams ? [] : ["text/event-stream"])]) {
         const asked = asking(operation, token);
-        const headers = { ...asked.headers, accept: form };
+        const headers = new Headers(asked.headers);
+        headers.set("accept", form);
         const response = await fetch(walked(operation, {}), { ...asked, headers });
         await asDescribed(operation, response);
         expect([operation.id, form, response.status]).toEqual([operation.id, form, 406]);
