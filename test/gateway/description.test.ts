@@ -178,12 +178,17 @@ describe("the operations, walked against a real gateway", () => {
   test("I10: each is refused to a role, and to a key's scopes, that lack its permission", async () => {
     await register(running.gateway, "owner@example.org");
     const { accessToken } = await signIn(running.gateway, "owner@example.org");
-    const made = await ask(running.gateway, "POST", "/api/v1/api-keys", {
-      ...{ token: accessToken, body: { name: "writes alone", scopes: ["write"] } },
-    });
+    const key = async (scope: "read" | "write"): Promise<string> => {
+      const body = { name: `${scope}s alone`, scopes: [scope] };
+      const made = await ask(running.gateway, "POST", "/api/v1/api-keys", {
+        ...{ token: accessToken, body },
+      });
+      return String(made.body["key"]);
+    };
     const callers = [
       { bearer: await running.token(user, "acme", 60, "viewer"), may: ["viewer", null] as const },
-      { bearer: String(made.body["key"]), may: ["owner", ["write"]] as const },
+      { bearer: await key("write"), may: ["owner", ["write"]] as const },
+      { bearer: await key("read"), may: ["owner", ["read"]] as const },
     ];
     for (const operation of operations) {
       const { access } = operation;
