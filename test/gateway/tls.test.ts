@@ -12,8 +12,11 @@ import { endOrphans } from "../../cli/data-folder.ts";
 import { followCertificate } from "../../gateway/http/certificate.ts";
 import type { Gateway } from "../../gateway/server.ts";
 import { AppError } from "../../schemas/errors.ts";
+import { systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
 import { steppedClock } from "../actors/stepped-clock.ts";
+import { secret } from "../streams/system.ts";
 import { startServe } from "../system/serve.ts";
 import { openForeign } from "./foreign.ts";
 import { type Running, startRunning } from "./running.ts";
@@ -205,4 +208,34 @@ test("before the end readiness says no, connections end behind their answers, no
   const [told] = await Promise.all([client.next("error"), gateway.stop(1_000)]);
   expect(told.code).toBe("shutting_down");
   expect(await client.closed).toMatchObject({ code: 1012, reason: "shutting_down" });
+});
+
+test("what is under way at the end is answered before its socket or connection ends", async () => {
+  const stored = Promise.withResolvers<void>();
+  const asked = { acme: Promise.withResolvers<void>(), other: Promise.withResolvers<void>() };
+  const { streams } = await running.world.system.client();
+  const { publish } = commandPublisher(streams, secret);
+  const gateway = await running.another({
+    publish: {
+      async publish(command) {
+        asked[command.ref.tenant === "acme" ? "acme" : "other"].resolve();
+        await stored.promise;
+        return publish(command);
+      },
+    },
+  });
+  const client = await running.connect({ at: gateway, user: "leaver" });
+  client.send({ type: "send", id: systemIds(), conversation: systemIds(), text: "one moment" });
+  const posted = fetch(`${gateway.url}/api/v1/conversations`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${await running.token("leaver", "other")}` },
+  });
+  await Promise.all([asked.acme.promise, asked.other.promise]);
+  const stopped = gateway.stop(20_000);
+  stored.resolve();
+  expect((await posted).status).toBe(201);
+  await Promise.all([stopped, client.closed]);
+  const told = client.frames.map(({ type }) => type);
+  expect(told).toContain("ack");
+  expect(told.indexOf("ack")).toBeLessThan(told.indexOf("error"));
 });
