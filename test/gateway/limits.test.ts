@@ -108,6 +108,10 @@ describe("HTTP", () => {
     const crowd = Array.from({ length: 8 }, (_, n) => asked(at, cheap, { user: `crowd${n}` }));
     expect(statuses(await Promise.all(crowd))).toHaveLength(3);
     expect((await asked(at, cheap, { tenant: "other" })).status).not.toBe(429);
+    // Whichever way they come: its sockets share it.
+    const client = await running.connect({ at, user: "crowd9" });
+    const edit = { type: "edit", conversation: systemIds(), message: systemIds(), text: "a" };
+    expect(await client.ask(edit)).toMatchObject({ error: { code: "rate_limited" } });
   });
 
   test("passwords are not guessed: an address has a few tries at an account, all of them ten times that", async () => {
