@@ -156,18 +156,42 @@ describe("the cursor", () => {
     ]);
   });
 
-  test("I5: what waits is bounded; past the limit everything is read again", () => {
-    const many = Array.from({ length: limits.cursor_pending_max + 5 }, () => "x");
+  test("I5: I11: what waits is bounded; past the limit it is forgotten, and everything is read again", () => {
+    const many = Array.from({ length: limits.cursor_pending_max + 2 }, () => "x");
     const items = script("acme", id, [
       { attempts: [many], checkpointEvery: 10_000, end: "completed" },
     ]);
     const cursor = new Cursor(id, start_position);
-    for (const item of items) if ("frame" in item && item.frame.s > 1) cursor.frame(item.frame);
+    const waiting = framesOf(items).filter(({ s: seq }) => seq > 1);
+    expect(waiting).toHaveLength(limits.cursor_pending_max + 1);
+    for (const frame of waiting.slice(1)) cursor.frame(frame);
+    cursor.mark();
     expect(cursor.need()).toEqual({ kind: "events" });
+    for (const frame of waiting.slice(0, 1)) cursor.frame(frame);
+    expect(cursor.need()).toEqual({ kind: "events" });
+    cursor.mark();
+    expect(cursor.need()).toBeNull();
     fill(cursor, items, () => false);
     const transcript = new Transcript();
     for (const frame of cursor.take()) transcript.take(frame);
     expect(transcript.turn).toBeNull();
     expect(cursor.need()).toBeNull();
+  });
+
+  test("I11: frames are merged up to one large one, never beyond", () => {
+    const { token_frame_chars_max: most } = limits;
+    const sizes = [most - 10, 10, 1, most, most, 5, 5];
+    const attempt = sizes.map((size, at) => String(at).repeat(size));
+    const items = script("acme", id, [
+      { attempts: [attempt], checkpointEvery: 10_000, end: "completed" },
+    ]);
+    const merged = replayed(items, start_position, true).filter(({ type }) => type === "token");
+    expect(
+      merged.map((one) => one.type === "token" && [one.from ?? one.seq, one.seq, one.content]),
+    ).toEqual([
+      [1, 2, attempt.slice(0, 2).join("")],
+      ...[2, 3, 4].map((at) => [at + 1, at + 1, attempt[at]]),
+      [6, 7, attempt.slice(5).join("")],
+    ]);
   });
 });
