@@ -2,7 +2,7 @@
  * What is known by now: the ids, cursors, tokens and names that answers told, by what they name and by
  * who heard them, so that real things are asked for by whoever has them, and by others. Bounded.
  */
-import { systemIds } from "../../schemas/ids.ts";
+import { isUuid, systemIds } from "../../schemas/ids.ts";
 import { parseJson } from "../../schemas/validate.ts";
 import type { Random } from "../simulation/random.ts";
 
@@ -91,7 +91,8 @@ export class Known {
     for (const [key, inner] of Object.entries(value).slice(0, 40)) {
       const name = key === "id" ? noun : key;
       if (typeof inner === "string") {
-        if (inner === "" || inner.length > 600) continue;
+        // What went wrong is told under this name, too.
+        if (inner === "" || inner.length > 600 || (name === "message" && !isUuid(inner))) continue;
         this.add(who, aliases[name] ?? name, inner);
         if (near !== "" && near_names.has(name)) this.add(near, aliases[name] ?? name, inner);
       } else if (typeof inner === "object") {

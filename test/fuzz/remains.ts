@@ -31,6 +31,8 @@ export interface Remains {
   middle(): Promise<void>;
   /** What is left over when it should not be. */
   judge(): Promise<string[]>;
+  /** Whether others had the machine: the process waited for it longer than it ran. */
+  starved(): boolean;
   /** What it held, for people. */
   told(): string;
   close(): Promise<void>;
@@ -100,6 +102,10 @@ export async function openRemains(served: Served, folder: string): Promise<Remai
         }
         await new Promise((resolve) => setTimeout(resolve, 1_000));
       }
+    },
+    starved() {
+      const [ran, waited] = readFileSync(`/proc/${served.pid}/schedstat`, "utf8").split(" ");
+      return Number(waited) > Number(ran);
     },
     told() {
       const [first, second, last] = [before.held, middle, end].map(({ bytes }) => mb(bytes));
