@@ -33,24 +33,30 @@ export type Outcome =
   | { readonly ok: false; readonly error: ErrorBody };
 
 interface Flight {
+  readonly tenant: string;
   readonly actor: string;
   readonly by: string;
   readonly calls: ((outcome: Outcome) => void)[];
   readonly end: (() => void)[];
 }
 
+/** Where answers come. */
+type AnswerLanes = Pick<Lanes, "onReply" | "replySubject">;
+
 /** A command's id is its actor's: elsewhere the same one is another command. */
 const keyOf = (ref: ActorRef, command: string): string => `${refKey(ref)} ${command}`;
 
 export class Commands {
   readonly #flights = new Map<string, Flight>();
-  readonly #lanes: Lanes;
+  /** How many of them each tenant has. */
+  readonly #tenants = new Map<string, number>();
+  readonly #lanes: AnswerLanes;
   readonly #publisher: CommandPublisher;
   readonly #clock: Clock;
   /** Whose command is published next: many of one tenant never stand before another's one. */
   readonly #turns: FairQueue;
 
-  constructor(lanes: Lanes, publisher: CommandPublisher, clock: Clock) {
+  constructor(lanes: AnswerLanes, publisher: CommandPublisher, clock: Clock) {
     this.#lanes = lanes;
     this.#publisher = publisher;
     this.#clock = clock;
@@ -70,15 +76,20 @@ export class Commands {
     const refusal =
       same !== undefined
         ? errorBody("id_taken")
-        : this.#flights.size >= limits.commands_in_flight_max
-          ? errorBody("overloaded")
-          : null;
+        : // Alone, too: whoever comes next finds room.
+          (this.#tenants.get(ref.tenant) ?? 0) >= limits.commands_in_flight_per_tenant_max
+          ? errorBody("tenant_busy")
+          : this.#flights.size >= limits.commands_in_flight_max
+            ? errorBody("overloaded")
+            : null;
     if (refusal !== null) {
       queueMicrotask(() => settled({ ok: false, error: refusal }));
       return;
     }
-    const flight: Flight = { actor: refKey(ref), by: by.id, calls: [settled], end: [] };
+    const { tenant } = ref;
+    const flight: Flight = { tenant, actor: refKey(ref), by: by.id, calls: [settled], end: [] };
     this.#flights.set(key, flight);
+    this.#tenants.set(tenant, (this.#tenants.get(tenant) ?? 0) + 1);
     try {
       this.#turns.enter(ref.tenant, (leave) => {
         flight.end.push(leave);
@@ -87,7 +98,7 @@ export class Commands {
         else leave();
       });
     } catch (error) {
-      this.#flights.delete(key);
+      this.#forget(key, flight);
       const busy = error instanceof AppError ? error.body() : errorBody("internal");
       queueMicrotask(() => settled({ ok: false, error: busy }));
       return;
@@ -151,8 +162,15 @@ export class Commands {
   #settle(key: string, outcome: Outcome): void {
     const flight = this.#flights.get(key);
     if (flight === undefined) return;
-    this.#flights.delete(key);
+    this.#forget(key, flight);
     for (const end of flight.end) end();
     for (const call of flight.calls) call(outcome);
+  }
+
+  #forget(key: string, { tenant }: Flight): void {
+    this.#flights.delete(key);
+    const left = (this.#tenants.get(tenant) ?? 1) - 1;
+    if (left === 0) this.#tenants.delete(tenant);
+    else this.#tenants.set(tenant, left);
   }
 }

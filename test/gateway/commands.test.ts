@@ -1,0 +1,42 @@
+/** Commands in flight: as many as may be, of all and of one tenant. */
+import { expect, test } from "vitest";
+import { Commands } from "../../gateway/commands.ts";
+import { systemIds } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+
+test("I10: one tenant's unanswered commands leave room for another's, also when it came alone", async () => {
+  const replies: (() => void)[] = [];
+  const commands = new Commands(
+    {
+      replySubject: () => "reply",
+      onReply(_ref, id, call) {
+        replies.push(() => call({ command: id, ok: true, revision: 1, sequence: 1 }));
+        return () => undefined;
+      },
+    },
+    { publish: () => Promise.resolve() },
+    { now: () => 0, after: () => () => undefined },
+  );
+  const send = (tenant: string): Promise<string> =>
+    new Promise((resolve) => {
+      const ref = { tenant, kind: "conversation" as const, id: systemIds() };
+      const request = { ref, name: "create", id: systemIds(), data: {}, traceparent: null };
+      const by = { type: "user" as const, id: "you" };
+      commands.run({ ...request, by }, (outcome) =>
+        resolve(outcome.ok ? "ok" : outcome.error.code),
+      );
+    });
+  const most = limits.commands_in_flight_per_tenant_max;
+  const flood = Array.from({ length: most }, () => send("acme"));
+  expect(commands.inFlight).toBe(most);
+  expect(await send("acme")).toBe("tenant_busy");
+  const other = send("globex");
+  expect(commands.inFlight).toBe(most + 1);
+  // Answered, they give their places back.
+  for (const reply of replies) reply();
+  expect(new Set(await Promise.all([...flood, other]))).toEqual(new Set(["ok"]));
+  expect(commands.inFlight).toBe(0);
+  const again = send("acme");
+  replies.at(-1)?.();
+  expect(await again).toBe("ok");
+});
