@@ -25,8 +25,8 @@ const follow_ms = 2 * limits.working_ms;
 export function createHost(ports: Ports): Host {
   const { clock, workers } = ports;
   const residents = new Map<string, Resident>();
-  /** Commands held open, by partition. */
-  const held = new Map<number, number>();
+  /** Commands held open, by partition, and by partition and tenant. */
+  const held = new Map<number | string, number>();
   /** Turns that are about to begin, by tenant. */
   const claims = new Map<string, number>();
   /** Actors with messages that must be renewed. */
@@ -69,6 +69,8 @@ export function createHost(ports: Ports): Host {
     ports,
     kind,
     overloaded: (partition) => (held.get(partition) ?? 0) >= held_max,
+    crowds: (partition, tenant) =>
+      (held.get(heldBy(partition, tenant)) ?? 0) >= held_per_tenant_max,
     claim(tenant) {
       const others = claims.get(tenant) ?? 0;
       if (kind.effectsOf(tenant) + others >= limits.turns_running_per_tenant_max) return null;
@@ -79,8 +81,12 @@ export function createHost(ports: Ports): Host {
         else claims.set(tenant, left);
       };
     },
-    onHeld(partition, change) {
-      held.set(partition, (held.get(partition) ?? 0) + change);
+    onHeld(partition, tenant, change) {
+      for (const key of [partition, heldBy(partition, tenant)]) {
+        const count = (held.get(key) ?? 0) + change;
+        if (count === 0) held.delete(key);
+        else held.set(key, count);
+      }
     },
     onIdle(resident) {
       if (resident.idle) {
@@ -199,3 +205,7 @@ export function createHost(ports: Ports): Host {
 
 /** Commands that this worker holds open in one partition. */
 const held_max = limits.turns_running_per_partition_max + limits.turns_queued_per_partition_max;
+/** Of one tenant: whoever chooses his conversations' ids has chosen their partition, too (I10). */
+const held_per_tenant_max = held_max / 2;
+
+const heldBy = (partition: number, tenant: string): string => `${partition} ${tenant}`;

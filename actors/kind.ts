@@ -20,6 +20,8 @@ export interface Asking {
   readonly full: boolean;
   /** This worker holds as many commands open as it may hold. */
   readonly overloaded: boolean;
+  /** Of these, so many are the tenant's that others would find no place. */
+  readonly crowded?: boolean;
   /** This worker runs as many turns of the tenant as it may run. */
   readonly busy: boolean;
   /** When it is decided, ISO. */

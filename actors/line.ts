@@ -32,8 +32,9 @@ export interface Order {
   readonly by: By;
   readonly manages: boolean;
   readonly traceparent: string | null;
-  /** Whether this worker has no room for one more turn, for anybody or for this tenant. */
+  /** Whether this worker has no room for one more turn: for anybody, or for this tenant. */
   readonly overloaded: () => boolean;
+  readonly crowded: () => boolean;
   readonly busy: () => boolean;
 }
 
@@ -99,7 +100,10 @@ export class Line {
       }
       const full = loaded.commits.size >= limits.commits_per_actor_max;
       const at = new Date(this.#ports.clock.now()).toISOString();
-      const room = { full, overloaded: order.overloaded(), busy: order.busy() };
+      const room = {
+        ...{ full, overloaded: order.overloaded() },
+        ...{ crowded: order.crowded(), busy: order.busy() },
+      };
       const asking = { id, by, manages, at, ...room };
       // Whoever may not know that it exists is told nothing of where it stands (I10).
       const moved = loaded.instance.tells(by, manages) && !expects(command, loaded.head.revision);

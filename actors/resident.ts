@@ -31,10 +31,12 @@ export interface Surroundings {
   readonly kind: Kind;
   /** Whether this worker holds as many commands of the partition open as it may. */
   overloaded(partition: number): boolean;
+  /** Whether this tenant alone holds so many of them that others would find no place. */
+  crowds(partition: number, tenant: string): boolean;
   /** Makes room for one more turn of a tenant; null when it runs as many as it may. */
   claim(tenant: string): (() => void) | null;
   /** Told of every command that is held open, or no longer. */
-  onHeld(partition: number, change: number): void;
+  onHeld(partition: number, tenant: string, change: number): void;
   /** Called when the mailbox is empty. */
   onIdle(resident: Resident): void;
   /** Called when the actor cannot go on here: its effects end, its messages are given back. */
@@ -59,7 +61,7 @@ export class Resident {
     this.ref = ref;
     this.partition = partition;
     this.#around = around;
-    this.leases = new Leases((held, change) => around.onHeld(held, change));
+    this.leases = new Leases((held, change) => around.onHeld(held, ref.tenant, change));
     this.#line = new Line(ref, around.ports, around.kind, (instance) =>
       this.leases.release((command) => instance.leaseOf(command) === "none"),
     );
@@ -155,11 +157,12 @@ export class Resident {
         const { id, command, by, manages = false, traceparent, partition } = item.delivery;
         await this.#recovery.look(await this.#line.load());
         const overloaded = (): boolean => this.#around.overloaded(partition);
+        const crowded = (): boolean => this.#around.crowds(partition, this.ref.tenant);
         const begins = leasingCommands.has(command.name);
         const claim = begins ? this.#around.claim(this.ref.tenant) : null;
         const busy = (): boolean => begins && claim === null;
         try {
-          const order = { command, id, by, manages, traceparent, overloaded, busy };
+          const order = { command, id, by, manages, traceparent, overloaded, crowded, busy };
           return await this.#settle(item.delivery, await this.#line.commit(order));
         } finally {
           claim?.();
@@ -203,7 +206,7 @@ export class Resident {
     const by = { type: "system" as const, id: this.#around.ports.workers.id };
     const no = (): boolean => false;
     const order = { command, id, by, manages: false, traceparent: null };
-    return this.#line.commit({ ...order, overloaded: no, busy: no });
+    return this.#line.commit({ ...order, overloaded: no, crowded: no, busy: no });
   }
 
   /**

@@ -38,6 +38,8 @@ export interface DecisionContext {
   readonly full: boolean;
   /** No further turn may begin: this worker holds as many as it may hold. */
   readonly overloaded: boolean;
+  /** No further turn of this tenant may begin or wait here: others would find no place (I10). */
+  readonly crowded?: boolean;
   /** No further turn of this tenant may begin here: as many run as may run. */
   readonly busy: boolean;
   /** When it is decided, ISO. */

@@ -33,6 +33,8 @@ export interface Asked {
 /** Begins a turn, or what the overlap policy makes of it while another one runs. */
 export function ask({ state }: Conversation, asked: Asked, context: DecisionContext): Decision {
   if (context.full) return refused("conversation_full");
+  // His own doing comes first: it is no fault of the service.
+  if (context.crowded === true) return refused("tenant_busy");
   if (context.overloaded) return refused("overloaded");
   const wished = asked.model ?? null;
   if (wished !== null && context.route(wished) === null) return refused("model_not_found");

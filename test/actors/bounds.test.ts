@@ -131,6 +131,29 @@ test("I10: one tenant runs no more turns of a worker than it may, and disturbs n
   expect(host.running()).toBe(most + 1);
 });
 
+test("I10: one tenant's turns, those that wait included, leave room in a partition for another's", async () => {
+  const { host, answered, give, settled } = open();
+  const send: NamedCommand = { name: "send", data: { text: "hello" } };
+  const most = limits.turns_running_per_partition_max + limits.turns_queued_per_partition_max;
+  const each = 1 + limits.turns_queued_per_conversation_max;
+  const codes = new Map<string, number>();
+  for (let count = 0; count < most; count += each) {
+    const conversation = systemIds();
+    const ids = Array.from({ length: each }, () => give(send, "acme", conversation));
+    await settled();
+    for (const id of ids) {
+      const code = answered.get(id) ?? "none";
+      codes.set(code, (codes.get(code) ?? 0) + 1);
+    }
+  }
+  expect(host.running()).toBeLessThan(limits.turns_running_per_tenant_max);
+  expect(codes.get("ok")).toBe(most / 2);
+  expect([...codes.keys()].toSorted()).toEqual(["ok", "tenant_busy"]);
+  const other = give(send, "globex");
+  await settled();
+  expect(answered.get(other)).toBe("ok");
+});
+
 test("a conversation that rests leaves a snapshot, and a deleted one leaves nothing", async () => {
   const clock = steppedClock();
   const { host, give, settled, saved } = open(clock);
