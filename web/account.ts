@@ -27,9 +27,13 @@ const tab_key = "colloquy.token";
 /** A token that expires sooner than this is not handed out. */
 const spare_ms = 30_000;
 
-/** `ask` signs the visitor in; `changed` is told whether there is somebody to sign out. */
+/**
+ * `ask` signs the visitor in, and nobody signs in by himself who is `invited`; `changed` is told
+ * whether there is somebody to sign out.
+ */
 export function openAccount(
   ask: () => Promise<SignedIn>,
+  invited: () => boolean,
   changed: (signedIn: boolean) => void,
 ): Account {
   let kept: string | null = stored()?.accessToken ?? sessionStorage.getItem(tab_key);
@@ -42,9 +46,11 @@ export function openAccount(
   const signIn = async (old: string | null): Promise<string> => {
     const gone_on = await refresh(old);
     if (gone_on !== null) return gone_on;
-    const local = await reach("/api/v1/auth/local", { method: "POST" });
-    if (local.ok) return ((await local.json()) as LocalSignIn).accessToken; // its own route
-    if (local.status !== 404) throw await problemOf(local);
+    if (!invited()) {
+      const local = await reach("/api/v1/auth/local", { method: "POST" });
+      if (local.ok) return ((await local.json()) as LocalSignIn).accessToken; // its own route
+      if (local.status !== 404) throw await problemOf(local);
+    }
     const signed = await ask();
     keep(signed);
     changed(true);

@@ -11,7 +11,7 @@ import type { View } from "./conversation.ts";
 import { el, icon, iconButton, need, textButton } from "./dom.ts";
 import { makeList } from "./list.ts";
 import { openSession, type Session } from "./session.ts";
-import { askToSignIn } from "./sign-in.ts";
+import { askToSignIn, isInvited } from "./sign-in.ts";
 import { applyTheme, toggleTheme } from "./theme.ts";
 import { makeThread } from "./thread.ts";
 import { leafBelow } from "./tree.ts";
@@ -20,7 +20,7 @@ import { wordsOf } from "./words.ts";
 
 applyTheme();
 const leave = textButton("Sign out", () => void account.signOut(), "text");
-const account = openAccount(askToSignIn, (signedIn) => {
+const account = openAccount(askToSignIn, isInvited, (signedIn) => {
   leave.hidden = !signedIn;
 });
 const api = openApi(account);
@@ -55,10 +55,13 @@ const thread = makeThread(need("scroll"), need("thread"), need("spoken"), {
   },
 });
 
+/** Whether the address names a conversation; an invitation stays in it until it was used. */
+const namesOne = (): boolean => location.hash.startsWith("#/c/");
+
 function send(text: string): void {
   const target = session;
   if (target === null) return;
-  if (location.hash === "") {
+  if (!namesOne()) {
     history.replaceState(null, "", `#/c/${target.id}`);
     composer.open(target.id, null); // its drafts are its own from now on
   }
@@ -133,7 +136,7 @@ function open(id: string, fresh: boolean): void {
 }
 
 function startNew(): void {
-  if (location.hash !== "") history.pushState(null, "", location.pathname);
+  if (namesOne()) history.pushState(null, "", location.pathname);
   session?.close();
   session = null;
   open(newId(), true);

@@ -18,6 +18,9 @@ const titles: Readonly<Record<Mode, string>> = {
 /** The invitation that the address brings: `#/join/<token>`. */
 const invitationOf = (hash: string): string | null => /^#\/join\/([^/]+)$/.exec(hash)?.[1] ?? null;
 
+/** Whether the address brings an invitation that was not used yet. */
+export const isInvited = (): boolean => invitationOf(location.hash) !== null;
+
 function field(name: string, label: string, attributes: Record<string, string>) {
   const input = el("input", { name, id: `sign-${name}`, required: true, ...attributes });
   const row = el("p", { class: "field" }, el("label", { for: input.id }, label), input);

@@ -33,10 +33,10 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     await running?.stop();
   });
 
-  async function open(): Promise<Page> {
+  async function open(at = "/"): Promise<Page> {
     const page = await chromium.context.newPage();
     page.on("pageerror", (error) => problems.push(error.message));
-    await page.goto(gateway.url);
+    await page.goto(`${gateway.url}${at}`);
     return page;
   }
   const connected = (page: Page): Promise<unknown> =>
@@ -130,6 +130,51 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     await page.waitForSelector("text=hello");
     await page.close();
     await other.close();
+  });
+
+  test("who opens an invitation's link registers into its workspace with its role, once", async () => {
+    const page = await open();
+    const asked = async (method: string, path: string, body?: object): Promise<Response> => {
+      const { accessToken } = JSON.parse((await stored(page)) ?? "{}") as { accessToken: string };
+      return fetch(`${gateway.url}${path}`, {
+        ...{ method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) },
+        headers: { authorization: `Bearer ${accessToken}`, "content-type": "application/json" },
+      });
+    };
+    await connected(page);
+    const made = await asked("POST", "/api/v1/workspace/invitations", { role: "admin" });
+    expect(made.status).toBe(201);
+    const { token } = (await made.json()) as { token: string }; // as PROTOCOL.md
+    await page.click("text=Sign out");
+    await page.waitForSelector(dialog);
+
+    const invited = await open(`/#/join/${token}`);
+    await invited.waitForSelector(`${dialog} >> text=Create the account`);
+    await invited.fill("[name=name]", "Ben");
+    await invited.fill("[name=email]", "ben@example.org");
+    await invited.fill("[name=password]", password);
+    await invited.press("[name=password]", "Enter");
+    await invited.waitForSelector(dialog, { state: "detached" });
+    await say(invited, "I am in [[tokens:2]]");
+    expect(invited.url()).not.toContain(token);
+    const members = await asked("GET", "/api/v1/workspace/members");
+    const { items } = (await members.json()) as { items: object[] }; // as PROTOCOL.md
+    expect(items).toMatchObject([
+      { name: "Ann", role: "owner" },
+      { name: "Ben", role: "admin" },
+    ]);
+    await invited.click("text=Sign out");
+    await invited.waitForSelector(dialog);
+
+    const late = await open(`/#/join/${token}`);
+    await late.fill("[name=name]", "Cy");
+    await late.fill("[name=email]", "cy@example.org");
+    await late.fill("[name=password]", password);
+    await late.press("[name=password]", "Enter");
+    const alarm = `${dialog} [role=alert]:not([hidden])`;
+    await late.waitForSelector(alarm);
+    expect(await late.textContent(alarm)).toContain("no longer good");
+    for (const one of [page, invited, late]) await one.close();
   });
 
   test("nothing of all this was a fault of the page or the gateway", () => {
