@@ -19,6 +19,7 @@ import { limits } from "../schemas/limits.ts";
 import { type CertificateFiles, followCertificate, judgeCertificate } from "./http/certificate.ts";
 import { Exchange } from "./http/exchange.ts";
 import { handle } from "./http/routes.ts";
+import { Bodies } from "./limits/bodies.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { openService } from "./service.ts";
 import type { SocketData } from "./sockets/handshake.ts";
@@ -72,8 +73,9 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
   const exchanges = new Set<Exchange>();
   let stopping = false;
 
+  const parts = { ...ports, bodies: new Bodies(service.addressOf) };
   const exchangeOf = (res: HttpResponse, req: HttpRequest): Exchange => {
-    const exchange = new Exchange(res, req, ports.clock, ports.ids);
+    const exchange = new Exchange(res, req, parts);
     exchange.last = retiring;
     if (options.tls !== undefined) {
       exchange.common["Strict-Transport-Security"] = strict_transport;

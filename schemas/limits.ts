@@ -69,6 +69,11 @@ assert(
   "a streamed answer that waits is sent twice before it is cut",
 );
 assert(
+  l.chat_body_bytes_max * 8 < l.request_bodies_per_ip_bytes_max &&
+    l.request_bodies_per_ip_bytes_max * 2 < l.request_bodies_bytes_max,
+  "several of an address send the largest bodies at once, and leave room for others",
+);
+assert(
   l.credentials_judged_per_ip_max * 2 < l.credentials_judged_max,
   "whoever invents credentials leaves room for others",
 );

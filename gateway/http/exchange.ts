@@ -8,6 +8,7 @@ import { AppError, type ErrorCode, errorBody, errors } from "../../schemas/error
 import type { Problem } from "../../schemas/http.ts";
 import type { Clock } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import type { Bodies, Held } from "../limits/bodies.ts";
 import { Outflow } from "./outflow.ts";
 
 export interface Answer {
@@ -52,6 +53,11 @@ const phrases: Readonly<Record<number, string>> = {
 /** A body that takes longer than this is not waited for. */
 const body_ms_max = 30_000;
 
+const bodies_full = (): AppError =>
+  new AppError("overloaded", "Too many request bodies are on their way; try again.", {
+    retry_s: 1,
+  });
+
 /** A refused body up to this declared length is read to its end; of a longer one nothing more. */
 const drained_bytes_max = 16 * 1024 * 1024;
 
@@ -81,6 +87,9 @@ export class Exchange {
   last = false;
   readonly #res: HttpResponse;
   readonly #clock: Clock;
+  readonly #bodies: Bodies;
+  /** Its body, until it is answered. */
+  #held: Held | null = null;
   readonly #gone: (() => void)[] = [];
   /** Ends the wait for a body; a timer that is left keeps the process from ending. */
   #unwait: () => void = () => undefined;
@@ -88,9 +97,14 @@ export class Exchange {
   #aborted = false;
   #refusal: Refusal | null = null;
 
-  constructor(res: HttpResponse, req: HttpRequest, clock: Clock, newId: () => string) {
+  constructor(
+    res: HttpResponse,
+    req: HttpRequest,
+    { clock, ids: newId, bodies }: { clock: Clock; ids: () => string; bodies: Bodies },
+  ) {
     this.#res = res;
     this.#clock = clock;
+    this.#bodies = bodies;
     this.method = req.getMethod().toUpperCase();
     this.path = req.getUrl();
     this.query = new URLSearchParams(req.getQuery());
@@ -127,11 +141,13 @@ export class Exchange {
     return this.#done;
   }
 
-  /** The body's bytes; call it before anything is awaited. Throws `too_large`. */
+  /** The body's bytes; call it before anything is awaited. Throws `too_large`, `overloaded`. */
   body(bytes_max: number = limits.body_bytes_max): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let bytes = 0;
+      const held = this.#bodies.open(this.peer, this.header("x-forwarded-for"));
+      this.#held = held;
       this.#unwait = this.#clock.after(body_ms_max, () => this.#res.close());
       this.onGone(() => {
         reject(new AppError("bad_request", "The request was aborted."));
@@ -140,10 +156,11 @@ export class Exchange {
         // It was answered without its body; nothing of it is kept.
         if (this.#done) return void (chunks.length = 0);
         bytes += chunk.byteLength;
-        if (bytes > bytes_max) {
+        const room = bytes <= bytes_max && held.take(chunk.byteLength);
+        if (!room) {
           this.#unwait();
           chunks.length = 0;
-          return reject(new AppError("too_large"));
+          return reject(bytes > bytes_max ? new AppError("too_large") : bodies_full());
         }
         // The chunk is only lent.
         chunks.push(Buffer.from(new Uint8Array(chunk.slice(0))));
@@ -162,6 +179,7 @@ export class Exchange {
   #finish(): void {
     this.#done = true;
     this.#unwait();
+    this.#held?.end();
   }
 
   answer({ status, headers, body }: Answer): void {

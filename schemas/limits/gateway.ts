@@ -46,6 +46,9 @@ export const gatewayLimits = {
   /** After which the reader of a stream over HTTP comes again when its gateway stops. */
   stream_retry_ms: 1_000,
 
+  /** Request bodies in memory, of all requests of a gateway and of one IP address. */
+  request_bodies_bytes_max: 256 * 1024 * 1024,
+  request_bodies_per_ip_bytes_max: 64 * 1024 * 1024,
   /** `/ready` and `/metrics` answer strangers, so what they ask the servers is asked this seldom. */
   probe_kept_ms: 500,
   /** How soon a renewed certificate is noticed by itself. */

@@ -1,6 +1,8 @@
 /** Requests that are never finished: closed after seconds, while everybody else is served. */
+import { once } from "node:events";
 import { connect } from "node:net";
 import { beforeAll, expect, test } from "vitest";
+import { limits } from "../../schemas/limits.ts";
 import { type Running, startRunning } from "./running.ts";
 
 let running: Running;
@@ -55,4 +57,41 @@ test("I11: slow headers, slow bodies, silence and idle connections end by themse
   client.send({ type: "ping" });
   await client.next("pong");
   expect(running.problems).toEqual([]);
+});
+
+test("I10: I11: large bodies that never end fill their address's room, and nobody else's", async () => {
+  const at = await running.another({ trustedProxies: ["127.0.0.1"] });
+  const token = await running.token("mallory");
+  const large = limits.chat_body_bytes_max;
+  const head = [
+    ...["POST /api/v1/ai/chat HTTP/1.1", "Host: a", `Authorization: Bearer ${token}`],
+    ...["X-Forwarded-For: 203.0.113.1", "Content-Type: application/json"],
+    ...[`Content-Length: ${large}`, "", ""],
+  ].join("\r\n");
+  const rest = Buffer.alloc(large - 1, " ");
+  const senders = Array.from({ length: 17 }, () => {
+    const socket = connect(at.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.write(head);
+    socket.write(rest);
+    return socket;
+  });
+  // One too many of them is told so.
+  const told: unknown[] = await Promise.race(senders.map((socket) => once(socket, "data")));
+  expect(String(told[0])).toContain("HTTP/1.1 503");
+  const post = async (from: string): Promise<number> => {
+    const response = await fetch(`${at.url}/api/v1/conversations`, {
+      method: "POST",
+      headers: {
+        ...{ authorization: `Bearer ${await running.token()}`, "x-forwarded-for": from },
+        "content-type": "application/json",
+      },
+      body: JSON.stringify({ title: "x".repeat(200), model: "scripted" }),
+    });
+    await response.arrayBuffer();
+    return response.status;
+  };
+  expect(await post("203.0.113.2")).toBe(201);
+  for (const socket of senders) socket.destroy();
+  await expect.poll(() => post("203.0.113.1")).toBe(201);
 });
