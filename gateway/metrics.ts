@@ -118,7 +118,7 @@ function limitMetrics(service: MetricsOf): Metric[] {
     },
     {
       name: "colloquy_sockets",
-      help: "Open WebSockets.",
+      help: "Open WebSockets, and answers that stream over HTTP.",
       values: new Map([["", connections.open]]),
     },
     {

@@ -132,11 +132,11 @@ export const keys = {
   ),
   COLLOQUY_CONNECTIONS_PER_USER: at_once(
     `${default_rates.connectionsPerUser}`,
-    "WebSockets that one user may have open at one gateway.",
+    "WebSockets and streamed answers that one user may have open at one gateway.",
   ),
   COLLOQUY_CONNECTIONS_PER_IP: at_once(
     `${default_rates.connectionsPerIp}`,
-    "WebSockets that one IP address may have open at one gateway.",
+    "WebSockets and streamed answers that one IP address may have open at one gateway.",
   ),
   COLLOQUY_METRICS_TOKEN: text(
     null,

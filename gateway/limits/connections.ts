@@ -1,5 +1,5 @@
 /**
- * What is open at this gateway, by user and by IP address: bounded, and counted to the end (I11).
+ * What is open at this gateway, sockets and answers that stream, by user and by IP address: bounded, and counted to the end (I11).
  * Each gateway counts its own: a count that all share would have to notice a gateway that died.
  */
 import type { Caller } from "./gate.ts";
@@ -34,7 +34,7 @@ export class Connections {
     return this.#open;
   }
 
-  /** Counts one more socket; the result, called once, ends it. Null when there are too many. */
+  /** Counts one more; the result, called once, ends it. Null when there are too many. */
   enterIp(ip: string): (() => void) | null {
     if (this.#ips.of(ip) >= this.#ip_max) return null;
     this.#ips.add(ip, 1);
@@ -42,6 +42,20 @@ export class Connections {
     return () => {
       this.#ips.add(ip, -1);
       this.#open--;
+    };
+  }
+
+  /** One more of both, where the user is known from the beginning. Null when there are too many. */
+  enter(caller: Caller): (() => void) | null {
+    const leaveIp = this.enterIp(caller.ip);
+    const leaveUser = leaveIp === null ? null : this.enterUser(caller);
+    if (leaveIp === null || leaveUser === null) {
+      leaveIp?.();
+      return null;
+    }
+    return () => {
+      leaveUser();
+      leaveIp();
     };
   }
 

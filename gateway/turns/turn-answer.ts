@@ -3,14 +3,15 @@
  * into an outflow (gateway/http/outflow.ts). A client that goes only detaches, unless whoever answers wants
  * to know of it; a gateway that stops tells its streams, so that their clients go on elsewhere.
  */
-import { type ErrorBody, errorBody } from "../../schemas/errors.ts";
+import { AppError, type ErrorBody, errorBody } from "../../schemas/errors.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { Position, PushFrame } from "../live/cursor.ts";
 import type { Exchange } from "../http/exchange.ts";
 import type { OpenStream } from "./open-stream.ts";
 import type { Outflow } from "../http/outflow.ts";
-import type { Service } from "../service.ts";
+import { ipOf } from "../limits/admit.ts";
+import { callerOf, type Service } from "../service.ts";
 import { type Following, followTurns, type Wanted } from "./turn-stream.ts";
 
 /** Writes frames in a protocol's own form; text that is empty is not written. */
@@ -49,7 +50,10 @@ const stream_headers = {
 /** A comment: it says nothing. */
 const beat = ":\n\n";
 
-/** Answers; resolves when the answer has ended. Whoever asks has judged that `who` may read. */
+/**
+ * Answers; resolves when the answer has ended. Whoever asks has judged that `who` may read. Throws
+ * `too_many_connections`: it counts as a WebSocket does (I11).
+ */
 export async function answerTurns(
   service: Service,
   who: Identity,
@@ -102,6 +106,11 @@ export async function answerTurns(
     gone?.();
   });
   if (over) return share.end();
+  const leave = service.connections.enter(callerOf(who, ipOf(exchange, service)));
+  if (leave === null) {
+    share.end();
+    throw new AppError("too_many_connections", undefined, { retry_s: 10 });
+  }
   if (patience_ms === 0) open();
   following = followTurns(service, who, ref, wanted, {
     writable: () => outflow?.writable() ?? true,
@@ -126,6 +135,7 @@ export async function answerTurns(
   const release = service.revocations.hold(who, (code) => stream.fail(code));
   await closed;
   share.end();
+  leave();
   release();
   for (const cancel of cancels) cancel();
   service.streams.delete(stream);

@@ -28,7 +28,7 @@ import { type Foreign, openForeign } from "./foreign.ts";
 
 /** The keys of the gateways that tests start. */
 export const ring: KeyRing = openKeyRing({ secrets: [secret] });
-const no_limits: Rates = {
+export const no_limits: Rates = {
   ...{ commands: 0, wsCommands: 0, reads: 0, tenantCommands: 0, signIns: 0, refused: 0 },
   ...{ handshakes: 0, connectionsPerUser: 0, connectionsPerIp: 0 },
 };

@@ -6,7 +6,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { errorBody } from "../../schemas/errors.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { openChatStream } from "./chat-stream.ts";
-import { type Running, startRunning } from "./running.ts";
+import { openForeign } from "./foreign.ts";
+import { no_limits, type Running, startRunning } from "./running.ts";
 import { openSse, readEvents, type SseMessage, type SseStream } from "./sse-client.ts";
 
 let running: Running;
@@ -158,6 +159,31 @@ describe("a turn as a stream of events", () => {
     }
     const asked = provider.requests.filter(({ message }) => message === "slowly");
     expect(asked.map(({ state }) => state)).toEqual(["finished"]);
+  });
+
+  test("I11: so many at once, of a user and of an address, and each that ends gives its place back", async () => {
+    const rates = { ...no_limits, connectionsPerUser: 2, connectionsPerIp: 3 };
+    const at = await running.another({ rates });
+    const { provider } = running.world;
+    provider.script({ tokens: ["many ", "readers"], gate: true });
+    const id = systemIds();
+    const asked = { user: "many", at };
+    const both = [await post(id, "two of me", asked), await get(id, asked)];
+    expect((await get(id, asked)).status).toBe(429);
+    // A WebSocket is one of them.
+    const socket = openForeign(at.url, await running.token("many"));
+    expect(await socket.closed).toEqual({ code: 1013, reason: "too_many_connections" });
+    const other = await running.connect({ user: "another", at });
+    const fourth = openForeign(at.url, await running.token("third"));
+    expect((await fourth.closed).code).toBe(1006);
+    both.pop()?.close();
+    await expect.poll(async () => (await get(id, asked)).status).toBe(200);
+    provider.release(2);
+    await both[0]?.ended;
+    await expect
+      .poll(async () => (await (await fetch(`${at.url}/metrics`)).text()).includes("sockets 1\n"))
+      .toBe(true);
+    other.end();
   });
 
   test("I6: resumed after its attempts changed, only the last attempt's text is told", async () => {
