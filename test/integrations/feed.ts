@@ -71,9 +71,10 @@ export function publisherOn(
   holder: string,
   problems: string[] = [],
   clock: Clock = systemClock,
+  readers: readonly string[] = [],
 ): Promise<Publisher> {
   return startPublisher({
-    ...{ streams, vault, log, holder, clock },
+    ...{ streams, vault, log, holder, clock, readers },
     report: ({ what, error }) =>
       problems.push(error instanceof Error ? `${what} ${error.message}` : what),
   });

@@ -3,16 +3,12 @@ import { rmSync } from "node:fs";
 import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { event } from "../../schemas/events.ts";
-import type { Commit } from "../../schemas/commit.ts";
-import { type ActorRef, systemIds } from "../../schemas/ids.ts";
+import { type ActorRef, systemClock, systemIds } from "../../schemas/ids.ts";
 import { eventSubject, liveSubject, tokenSubject } from "../../schemas/subjects.ts";
-import type { TokenFrame } from "../../schemas/tokens.ts";
-import { followCommits } from "../../streams/live/live.ts";
-import { followTokens } from "../../streams/live/tokens.ts";
 import type { Publisher } from "../../integrations/publisher.ts";
 import { startWorld, type Worker, type World } from "../actors/worker.ts";
 import { line, publisherOn, reached } from "../integrations/feed.ts";
-import { type Client, newRef, startSystemOn } from "../streams/system.ts";
+import { newRef, startSystemOn } from "../streams/system.ts";
 import { temporary } from "../support/services.ts";
 import { addressOf, passwordOf, startShippedNats } from "../support/shipped-nats.ts";
 
@@ -21,8 +17,6 @@ let world: World;
 let worker: Worker;
 let publisher: Publisher;
 let integrator: NatsConnection;
-/** As the gateway reads. */
-let reader: Client;
 /** Sees everything that is published, but for appends that are refused. */
 let observer: NatsConnection;
 /** Subjects of the messages that came to the observer. */
@@ -37,9 +31,9 @@ beforeAll(async () => {
   ends.push(async () => rmSync(dir, { recursive: true }));
   ends.push(() => world.stop());
   worker = await world.worker();
-  publisher = await publisherOn(await system.client(addressOf(server, "feed")), systemIds());
+  const feed = await system.client(addressOf(server, "feed"));
+  publisher = await publisherOn(feed, systemIds(), [], systemClock, ["acme"]);
   ends.push(() => publisher.stop());
-  reader = await system.client(addressOf(server, "gateway"));
   const as = (user: string, inboxPrefix: string): Promise<NatsConnection> =>
     connect({ servers: server.url, user, pass: passwordOf(user), inboxPrefix });
   integrator = await as("integrator", "_INBOX.acme");
@@ -137,9 +131,6 @@ describe("an integrator of nats.conf", () => {
       ...[eventSubject(victim), liveSubject(victim), tokenSubject(victim)],
       ...["reply.zeta.x", `cmd.acme.workspace.${systemIds()}.anchor`, "$JS.API.STREAM.PURGE.FEED"],
     ];
-    expect((await integrator.request(feed_consumer, consumer({}))).json()).not.toHaveProperty(
-      "error",
-    );
     await reached(
       publisher,
       await line(world.system, newRef("acme")).say(event("conversation.deleted", {})),
@@ -167,33 +158,24 @@ describe("an integrator of nats.conf", () => {
     expect(await messagesOf("FEED")).toBeGreaterThan(0);
   });
 
-  test("I10: wherever it has its feed delivered, no stream takes it and who reads there goes on", async () => {
-    const { streams, log } = world.system;
+  test("I10: it makes no consumer and changes none, so its feed is delivered nowhere but to itself", async () => {
     const { ref } = await answered("create", {});
-    const commits: Commit[] = [];
-    const frames: TokenFrame[] = [];
-    const followed = [
-      followCommits(reader.streams, reader.vault, ref, (commit) => commits.push(commit)),
-      followTokens(reader.streams, ref, (frame) => frames.push(frame)),
-    ];
-    await Promise.all(followed.map(({ ready }) => ready));
-    const aims = [
-      ...[liveSubject(ref), tokenSubject(ref), eventSubject(newRef("acme"))],
-      ...[`cmd.acme.workspace.${systemIds()}.anchor`, "reply.zeta.x"],
-    ];
-    const before = await messagesOf("EVENTS");
-    for (const deliver_subject of aims) {
-      await streams.jsm.consumers.delete("FEED", "acme").catch(() => false);
-      // Whether the server refuses it is not what is held here.
-      await integrator.request(feed_consumer, consumer({ deliver_subject }));
+    await reached(publisher, (await world.system.log.last(ref))?.sequence ?? 0);
+    const { jsm } = world.system.streams;
+    const { config } = await jsm.consumers.info("FEED", "acme");
+    const request = consumer({ deliver_subject: liveSubject(ref) });
+    for (const subject of [
+      feed_consumer,
+      "$JS.API.CONSUMER.DURABLE.CREATE.FEED.acme",
+      "$JS.API.CONSUMER.CREATE.FEED",
+      "colloquy.feed.create.x",
+    ]) {
+      await expect(integrator.request(subject, request), subject).rejects.toThrow(/permission/i);
     }
-    await answered("update", { title: "Mine" }, ref);
-    await reached(publisher, (await log.last(ref))?.sequence ?? 0);
-    await reader.streams.nc.flush();
-    expect(commits.map(({ revision }) => revision)).toEqual([2]);
-    expect(frames).toEqual([]);
-    expect(await messagesOf("EVENTS")).toBe(before + 1);
-    await expect.poll(commandsLeft).toEqual([]);
-    for (const { stop } of followed) stop();
+    const names: string[] = [];
+    for await (const { name } of jsm.consumers.list("FEED")) names.push(name);
+    expect(names).toEqual(["acme"]);
+    expect((await jsm.consumers.info("FEED", "acme")).config).toEqual(config);
+    expect(config).not.toHaveProperty("deliver_subject");
   });
 });
