@@ -67,9 +67,15 @@ export async function complete(
   }
   const encoder = chunkEncoder(head, turn, include_usage);
   const patience_ms = limits.stream_patience_ms;
-  await answerTurns(service, who, exchange, {
-    ...{ ref, wanted, encoder, headers, gone: cancel, patience_ms },
-  });
+  try {
+    await answerTurns(service, who, exchange, {
+      ...{ ref, wanted, encoder, headers, gone: cancel, patience_ms },
+    });
+  } catch (error) {
+    // Refused its stream: nobody would read it.
+    cancel();
+    throw error;
+  }
   // What was restarted, or cut off by a gateway that stops, nobody reads any more.
   if (encoder.failure !== null && encoder.failure !== undefined) cancel();
   return taken;

@@ -48,13 +48,15 @@ test.each([
   ["drain_ms", 10_000, "10 s after SIGTERM"],
   ["token_frame_chars_max", 2_000_000, "a token frame fits"],
   ["answers_unread_bytes", 4 * 1024 * 1024, "told why before his buffer is full"],
+  ["request_bodies_per_ip_bytes_max", 128 * 1024 * 1024, "leave room for others"],
+  ["credentials_judged_per_ip_max", 500, "whoever invents credentials"],
   ["commands_in_flight_per_tenant_max", 10_000, "leaves room for others"],
 ])("%s cannot become %d", async (name, value, reason) => {
   await expect(withLimit(name, value)).rejects.toThrow(reason);
 });
 
 test("every relation that limits.ts asserts is tried here", () => {
-  expect(source.match(/^assert\(/gm)).toHaveLength(18);
+  expect(source.match(/^assert\(/gm)).toHaveLength(20);
 });
 
 test("there is a wait for every attempt, and every limit is a number above zero", async () => {
