@@ -50,7 +50,7 @@ async function listEvents(call: Call, id: string): Promise<Shown<Page<LoggedEven
   let head: Head = { revision, sequence, hash };
   try {
     for await (const commit of unlessDeleted(log.read(ref, head), last)) {
-      for (const one of eventsOf(commit, access)) {
+      for (const one of eventsOf(commit, access, call.who.user)) {
         if (one.revision <= given) continue;
         const end = items.at(-1);
         const full = items.length === size || chars > limits.history_chars_max;
@@ -115,14 +115,16 @@ async function mayRead(
   return { last, access };
 }
 
-/** Whom it is shared with, and what each thinks of its answers, is for its owner. */
-function* eventsOf(commit: Commit, access: Access): Generator<LoggedEvent> {
+/** Whom it is shared with, and who thinks what of its answers, is for its owner. */
+function* eventsOf(commit: Commit, access: Access, reader: string): Generator<LoggedEvent> {
   const { by, at, command, erased } = commit;
   for (const [index, { type, data }] of commit.events.entries()) {
     const hidden = access !== "owner" && owners_events.has(type);
     const redacted = hidden || (erased && contentFields[type] !== undefined);
     yield {
-      ...{ revision: commit.revision + index, type, data: hidden ? {} : { ...data }, by, at },
+      ...{ revision: commit.revision + index, type, data: hidden ? {} : { ...data }, at },
+      // A rating would tell another reader's name.
+      by: hidden && by.id !== reader ? { ...by, id: "redacted" } : by,
       ...{ command, commit: commit.commit },
       ...(redacted ? { redacted } : {}),
     };

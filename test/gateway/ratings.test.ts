@@ -48,6 +48,17 @@ describe("ratings", () => {
       JSON.stringify((await running.http("GET", `${api}/${id}/events?limit=200`, { user })).body);
     expect(await events("ann")).toContain("why?");
     expect(await events("vi")).not.toContain("why?");
+    // Nor does another reader learn who rated.
+    await running.http("PUT", `${api}/${id}/shares/eve`, { body: { role: "viewer" } });
+    const raters = async (user: string): Promise<unknown[]> => {
+      const { body } = await running.http("GET", `${api}/${id}/events?limit=200`, { user });
+      const items = body["items"] as { type: string; by: { id: string } }[]; // as PROTOCOL.md
+      return items.filter(({ type }) => type === "message.rated").map(({ by }) => by.id);
+    };
+    expect(await raters("ann")).toEqual(["vi", "ann", "vi"]);
+    expect(await raters("vi")).toEqual(["vi", "redacted", "vi"]);
+    expect(await raters("eve")).toEqual(["redacted", "redacted", "redacted"]);
+    await running.http("DELETE", `${api}/${id}/shares/eve`);
     expect(JSON.stringify(ann.frames)).not.toContain("why?");
     expect(coded(await rated(id, answer, "eve", { rating: "up" }))).toEqual([404, "not_found"]);
     expect(coded(await rated(id, question, "ann", { rating: "up" }))).toEqual([
