@@ -2,11 +2,13 @@
 import { AppError } from "../../schemas/errors.ts";
 import { ApiKeyList, CreateKey, NewApiKey } from "../../schemas/identity.ts";
 import { workspaceRef } from "../../schemas/ids.ts";
+import { PageQuery } from "../../schemas/parameters.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { ask, askAndEnd, userBy } from "./ask.ts";
 import { permits } from "./identity.ts";
 import { mint } from "./once.ts";
 import { hashOfSecret, newApiKey } from "./secrets.ts";
+import { pageFor } from "./workspace-page.ts";
 
 const base = "/api/v1/api-keys";
 
@@ -50,16 +52,18 @@ export const operations: readonly Operation[] = [
     access: "keys.write",
     limit: "read",
     summary: "One's API keys, without their secrets; everybody's for who manages them.",
+    query: PageQuery,
     answers: { 200: ApiKeyList },
-    async run({ service, who }) {
-      const all = permits(who, "keys.manage");
-      const { keys } = await service.people.workspace(who.tenant);
-      const items = [...keys.values()]
-        .filter(({ user }) => all || user === who.user)
-        .map(({ key: id, name, user, scopes, expires, createdAt }) => ({
-          ...{ id, name, user, scopes, expiresAt: expires, createdAt },
-        }));
-      return { value: { items, next: null }, sequence: 0 };
+    refuses: ["bad_cursor", "stale"],
+    async run(call) {
+      const { service, who } = call;
+      const page = await pageFor(call);
+      const user = permits(who, "keys.manage") ? null : who.user;
+      const found = await service.ports.queries.identity.apiKeys({ ...page, user });
+      const items = found.items.map(({ id, name, user, scopes, expiresAt, createdAt }) => ({
+        ...{ id, name, user, scopes, expiresAt, createdAt },
+      }));
+      return { value: { items, next: found.next }, sequence: page.minSeq };
     },
   }),
   operation({

@@ -13,11 +13,12 @@ import {
 import { accountRef, isAccountId, UserId, workspaceRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { PageQuery } from "../../schemas/parameters.ts";
-import { type Call, limitOf, type Shown } from "../http/call.ts";
+import type { Call, Shown } from "../http/call.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { accountIdOf, normalEmail } from "./account-id.ts";
 import { ask, askAndEnd, gatewayBy, userBy } from "./ask.ts";
 import { must } from "./identity.ts";
+import { pageFor } from "./workspace-page.ts";
 import { mint } from "./once.ts";
 import { hashOfSecret, newInvitation } from "./secrets.ts";
 import type { WorkspaceView } from "./workspace-view.ts";
@@ -82,20 +83,19 @@ export const operations: readonly Operation[] = [
     summary: "Who belongs to the workspace, by user id.",
     query: PageQuery,
     answers: { 200: MemberList },
+    refuses: ["bad_cursor", "stale"],
     async run(call) {
-      const { query } = call;
-      const limit = limitOf(query);
-      const cursor = query.get("cursor") ?? "";
-      const view = await workspaceOf(call);
-      const rest = [...view.members.keys()].filter((user) => user > cursor).toSorted();
-      const page = rest.slice(0, limit);
-      const items: object[] = [];
-      // A few at a time: each may have to be read from the log.
-      for (let at = 0; at < page.length; at += at_once) {
-        const some = page.slice(at, at + at_once);
-        items.push(...(await Promise.all(some.map((user) => member(call, user, view)))));
-      }
-      return shown({ items, next: rest.length > limit ? (page.at(-1) ?? null) : null });
+      const { identity } = call.service.ports.queries;
+      const page = await pageFor(call);
+      const { items: found, next } = await identity.members(page);
+      const users = found.map(({ user }) => user).filter(isAccountId);
+      const names = await identity.names(users, page.minSeq);
+      const known = new Map(names.map((one) => [one.id, one]));
+      const items = found.map(({ user, role, joinedAt: since }) => {
+        const { name = "", email = "" } = known.get(user) ?? {};
+        return { user, name: name || null, email: email || null, role, since };
+      });
+      return { value: { items, next }, sequence: page.minSeq };
     },
   }),
   operation({
@@ -189,16 +189,20 @@ export const operations: readonly Operation[] = [
     access: "members.write",
     limit: "read",
     summary: "The invitations that are open, without their tokens.",
+    query: PageQuery,
     answers: { 200: InvitationList },
+    refuses: ["bad_cursor", "stale"],
     async run(call) {
-      const now = new Date(call.service.ports.clock.now()).toISOString();
-      const { invitations } = await workspaceOf(call);
-      const items = [...invitations.values()]
-        .filter(({ expires }) => expires > now)
-        .map(({ invitation: id, role, email, createdAt, expires }) => ({
-          ...{ id, role, email: email === "" ? null : email, createdAt, expiresAt: expires },
+      const { clock, queries } = call.service.ports;
+      const now = new Date(clock.now()).toISOString();
+      const page = await pageFor(call);
+      const { items: found, next } = await queries.identity.invitations(page);
+      const items = found
+        .filter(({ expiresAt }) => expiresAt > now)
+        .map(({ id, role, email, createdAt, expiresAt }) => ({
+          ...{ id, role, email: email === "" ? null : email, createdAt, expiresAt },
         }));
-      return shown({ items, next: null });
+      return { value: { items, next }, sequence: page.minSeq };
     },
   }),
   operation({
@@ -220,5 +224,3 @@ export const operations: readonly Operation[] = [
     },
   }),
 ];
-
-const at_once = 8;

@@ -46,7 +46,7 @@ export interface Identities {
   /** The open ones, the newest first. */
   sessions(account: string, minSeq?: number): Promise<readonly Session[]>;
   /** What others see of those users that have an account, in no order; at most a page of them. */
-  names(users: readonly string[]): Promise<readonly AccountName[]>;
+  names(users: readonly string[], minSeq?: number): Promise<readonly AccountName[]>;
   /** Null while it has no name. */
   workspace(tenant: string, minSeq?: number): Promise<Workspace | null>;
   /** Null for who is no member of it. */
@@ -98,7 +98,10 @@ export function identities(database: Database, { reached, notParked }: Standing)
     async sessions(id, minSeq) {
       return isUuid(id) ? ofAccount(id, minSeq, (sql) => sessionsOf(sql, id)) : [];
     },
-    names: (users) => namesOf(database.tenant(accountRef("").tenant), users),
+    async names(users, minSeq) {
+      await reached("accounts", minSeq);
+      return namesOf(database.tenant(accountRef("").tenant), users);
+    },
     async workspace(tenant, minSeq) {
       if (!isHomeTenant(tenant)) return null;
       return ofWorkspace(tenant, minSeq, (sql) => oneWorkspace(sql, tenant));

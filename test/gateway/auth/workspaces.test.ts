@@ -110,6 +110,30 @@ describe("workspaces", () => {
     expect(never.status).toBe(403);
   });
 
+  test("I11: members, invitations and keys come page by page, each as it is now", async () => {
+    await register(here, "lea@example.org");
+    const token = (await signIn(here, "lea@example.org")).accessToken;
+    for (const name of ["moe", "nia"]) await member(token, `${name}@example.org`, "viewer");
+    for (const name of ["1", "2", "3"]) {
+      await ask(here, "POST", "/api/v1/workspace/invitations", { token, body: {} });
+      const body = { name, scopes: ["read"] };
+      await ask(here, "POST", "/api/v1/api-keys", { token, body });
+    }
+    for (const list of ["workspace/members", "workspace/invitations", "api-keys"]) {
+      const path = `/api/v1/${list}?limit=2`;
+      const first = await ask(there, "GET", path, { token });
+      const cursor = encodeURIComponent(String(first.body["next"]));
+      const second = await ask(here, "GET", `${path}&cursor=${cursor}`, { token });
+      const whole = await ask(here, "GET", `/api/v1/${list}`, { token });
+      const items = (one: typeof first) => one.body["items"] as unknown[]; // as lists are
+      expect([list, items(first).length, items(second).length]).toEqual([list, 2, 1]);
+      expect([...items(first), ...items(second)]).toEqual(items(whole));
+      expect([second.body["next"], whole.body["next"]]).toEqual([null, null]);
+      const bad = await ask(here, "GET", `${path}&cursor=x`, { token });
+      expect(bad).toMatchObject({ status: 400, body: { code: "bad_cursor" } });
+    }
+  });
+
   test("I10: of another tenant nothing can be named", async () => {
     await register(here, "lou@example.org");
     await register(here, "max@example.org");
