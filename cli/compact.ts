@@ -131,7 +131,10 @@ async function eraseAndBuild(
     const { erasures } = parseErasures(readErasures(path).toString("latin1"));
     const list = openErasureList(path);
     for (const deletion of missingIn(erasures, deletions)) await list.remember(deletion);
-    tell(`erased ${erased} deleted ${erased === 1 ? "conversation" : "conversations"}`);
+    const accounts = deletions.filter(({ ref }) => ref.kind === "account").length;
+    const parts = [counted(erased - accounts, "conversation")];
+    if (accounts > 0) parts.push(counted(accounts, "account"));
+    tell(`erased what was deleted: ${parts.join(" and ")}`);
     if (config.get("DATABASE_URL") === null && existsSync(join(path, "postgres"))) {
       tell("building the read models anew");
       const home = join(workshopOf(path), "postgres");
@@ -154,6 +157,9 @@ async function eraseAndBuild(
     return { erased, commands };
   });
 }
+
+const counted = (count: number, what: string): string =>
+  `${count} ${what}${count === 1 ? "" : "s"}`;
 
 /** Each is a handful of requests. */
 const at_once_max = 32;
@@ -229,7 +235,7 @@ export async function runCompact(config: Config, json: boolean): Promise<number>
     `${done.folder} is written anew: ${mb(done.bytes_before)} before, ${mb(done.bytes_after)} now.`,
   );
   if (done.commands > 0) {
-    say(`${done.commands} commands that waited for deleted conversations are gone, unanswered.`);
+    say(`${done.commands} commands that waited for what was deleted are gone, unanswered.`);
   }
   if (done.untouched.length > 0) {
     say(

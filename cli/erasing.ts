@@ -130,7 +130,7 @@ export async function openErasures(
   const { erased, deleted } = await applyErasures(place, erasures);
   if (erased + deleted > 0) {
     report({
-      what: `What was restored held ${erased} erased conversations: they are erased again, and ${deleted} are being deleted`,
+      what: `What was restored held ${erased} erased conversations or accounts: they are erased again, and ${deleted} are being deleted`,
     });
   }
   if (unreadable.length > 0) {
