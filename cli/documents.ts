@@ -101,12 +101,14 @@ const classes: Readonly<Record<LimitClass, string>> = {
   refused: "Credentials that are wrong or missing (counted by each gateway for itself)",
 };
 
+const count = (number: number): string => number.toLocaleString("en");
+
 function limitsMarkdown(): string {
   const table = rateTable(default_rates);
   const shown = (rate: Rate | null): string => {
     if (rate === null) return "–";
     const { kind, limit, period_ms } = rate;
-    return `${limit.toLocaleString("en")} in ${period_ms / 1000} s${kind === "bucket" ? ", refilled" : ""}`;
+    return `${count(limit)} in ${period_ms / 1000} s${kind === "bucket" ? ", refilled" : ""}`;
   };
   const rows = limit_classes.map((cls) =>
     line([classes[cls], ...limit_scopes.map((scope) => shown(table[cls][scope]))]),
@@ -121,7 +123,11 @@ ${line(["what", "of a user", "of an API key", "of a tenant", "of an account", "o
 ${line(["---", "---", "---", "---", "---", "---", "---"])}
 ${rows.join("\n")}
 
-A number is a true sliding window: at most so many in any stretch of that length. *Refilled* is a token bucket: a burst of so many, filled again evenly within that time. All commands of a tenant are one count. An API key is counted in the place of its user. An IPv6 address counts as its /64. Open WebSockets, and answers that stream over HTTP: ${default_rates.connectionsPerUser.toLocaleString("en")} of a user, ${default_rates.connectionsPerIp.toLocaleString("en")} from an IP address. Frames of one WebSocket: ${limits.frames_per_socket_max.toLocaleString("en")} in ${limits.frames_window_ms / 1000} s, refused ones too, or as many as commands are allowed in 60 s; past that it is closed (1008, \`flooding\`). Connections that only speak HTTP are not counted: the native server says who comes, and does not say who goes. One that is idle ends after 10 s; bound them by address at the balancer.
+A number is a true sliding window: at most so many in any stretch of that length. *Refilled* is a token bucket: a burst of so many, filled again evenly within that time. All commands of a tenant are one count. An API key is counted in the place of its user. An IPv6 address counts as its /64. Open WebSockets, and answers that stream over HTTP: ${count(default_rates.connectionsPerUser)} of a user, ${count(default_rates.connectionsPerIp)} from an IP address. Frames of one WebSocket: ${count(limits.frames_per_socket_max)} in ${limits.frames_window_ms / 1000} s, refused ones too, or as many as commands are allowed in 60 s; past that it is closed (1008, \`flooding\`). Connections that only speak HTTP are not counted: the native server says who comes, and does not say who goes. One that is idle ends after 10 s; bound them by address at the balancer.
+
+Behind that: ${count(limits.commands_in_flight_per_tenant_max)} unanswered commands of a tenant at a gateway (\`overloaded\`) and, whichever way a command came, ${count(limits.turns_running_per_tenant_max)} turns of a tenant that a worker runs at once (\`tenant_busy\`), ${count(limits.turns_running_per_partition_max + limits.turns_queued_per_partition_max)} turns that run or wait in a partition (\`overloaded\`), ${count(limits.turns_queued_per_conversation_max)} that wait in a conversation (\`queue_full\`). Embeddings: ${count(limits.embeddings_running_per_tenant_max)} of a tenant at once.
+
+Commands that an integration publishes to NATS pass no gateway and are counted by nobody: the limits of workers are all that holds them. A partition takes its commands in the order in which they came, so an integration that publishes faster than workers answer keeps others in the same partitions waiting. Give it no more than it needs, and prefer the HTTP API for whoever is not trusted with that.
 `;
 }
 

@@ -7,13 +7,16 @@ import { beforeAll, expect, test } from "vitest";
 import { App, us_listen_socket_close, us_socket_local_port } from "uWebSockets.js";
 import { Exchange } from "../../gateway/http/exchange.ts";
 import type { Outflow } from "../../gateway/http/outflow.ts";
+import { Bodies } from "../../gateway/limits/bodies.ts";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
 
 let port = 0;
 const opened = Promise.withResolvers<Outflow>();
+const bodies = new Bodies((peer) => peer);
+const parts = { clock: systemClock, ids: systemIds, bodies };
 beforeAll(async () => {
   const app = App().get("/", (res, req) => {
-    opened.resolve(new Exchange(res, req, systemClock, systemIds).stream({}, "~"));
+    opened.resolve(new Exchange(res, req, parts).stream({}, "~"));
   });
   const listening = await new Promise<Parameters<typeof us_listen_socket_close>[0]>(
     (resolve, reject) =>
