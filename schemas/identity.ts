@@ -55,6 +55,9 @@ export const Profile = Type.Object({
   tenant: HomeTenant,
   role: Role,
   tenants: Type.Array(HomeTenant),
+  permissions: Type.Array(Type.String(), {
+    description: "What the credential that asks may do: docs/PERMISSIONS.md.",
+  }),
 });
 export const ChangeProfile = Type.Object({ name: Name }, closed);
 export const Settings = Type.Record(Type.String(), Type.Unknown());

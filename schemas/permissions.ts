@@ -51,6 +51,9 @@ export const permissions = {
 
 export type Permission = keyof typeof permissions;
 
+// The keys of the table above, which `Object.keys` forgets.
+export const permissionNames = Object.keys(permissions) as readonly Permission[];
+
 interface Row {
   readonly role: Role;
   readonly scope: Scope | null;

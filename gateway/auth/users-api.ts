@@ -8,11 +8,13 @@ import {
   Settings,
 } from "../../schemas/identity.ts";
 import { accountRef, isAccountId } from "../../schemas/ids.ts";
+import { permissionNames } from "../../schemas/permissions.ts";
 import type { Call, Shown } from "../http/call.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { admitAccount } from "../limits/admit.ts";
 import type { AccountView } from "./account-view.ts";
 import { ask, askAndEnd, userBy } from "./ask.ts";
+import { permits } from "./identity.ts";
 import { closeSession } from "./sessions.ts";
 
 const base = "/api/v1/users";
@@ -31,7 +33,8 @@ async function profile(call: Call): Promise<Shown> {
   const { user, tenant, role } = call.who;
   const account = await accountOf(call);
   const { email = null, name = user, tenants = [tenant] } = account ?? {};
-  return { value: { id: user, email, name, tenant, role, tenants }, sequence: 0 };
+  const may = permissionNames.filter((permission) => permits(call.who, permission));
+  return { value: { id: user, email, name, tenant, role, tenants, permissions: may }, sequence: 0 };
 }
 
 export const operations: readonly Operation[] = [

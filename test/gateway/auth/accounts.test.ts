@@ -1,6 +1,7 @@
 /** From registering to logging out, over real HTTP and WebSocket, at two gateways of one system. */
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Gateway } from "../../../gateway/server.ts";
+import { permissionNames } from "../../../schemas/permissions.ts";
 import { openForeign } from "../foreign.ts";
 import type { Running } from "../running.ts";
 import { ask, login, pairOf, password, profile, register, signIn } from "./door.ts";
@@ -28,6 +29,7 @@ describe("accounts", () => {
     expect(who.body).toEqual({
       ...{ id: made.body["user"], email: "bob@example.org", name: "Ann" },
       ...{ tenant: made.body["tenant"], role: "owner", tenants: [made.body["tenant"]] },
+      permissions: permissionNames,
     });
     const [one, other] = [here, there].map((at) => openForeign(at.url, pair.accessToken));
     await Promise.all([one?.next("ready"), other?.next("ready")]);

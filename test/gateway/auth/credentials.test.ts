@@ -37,6 +37,9 @@ describe("API keys", () => {
     const listed = await ask(here, "GET", "/api/v1/api-keys", { token });
     expect(JSON.stringify(listed.body)).not.toContain(key.slice(-43));
     expect((await ask(there, "GET", "/api/v1/conversations", { token: key })).status).toBe(200);
+    const may = (await ask(there, "GET", profile, { token: key })).body["permissions"];
+    expect(may).toContain("conversations.read");
+    expect(may).not.toContain("conversations.write");
     const wrote = await ask(there, "POST", "/api/v1/conversations", { token: key, body: {} });
     expect(wrote.status).toBe(403);
     const widened = await ask(here, "POST", "/api/v1/api-keys", {
