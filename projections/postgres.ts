@@ -10,13 +10,16 @@ import { AppError } from "../schemas/errors.ts";
 import { isTenant } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { copyIn } from "./copy-in.ts";
-import { type Rows, type Statement, together } from "./statements.ts";
+import { type Rows, runStatements, type Statement, together } from "./statements.ts";
 import { may_take, type ReadAs, reader_role, tenantQuery } from "./tenant-query.ts";
 
 export type SqlValue = string | number | boolean | null | readonly (string | number | null)[];
 export type SqlRow = Readonly<Record<string, unknown>>;
 
-/** Runs one statement; parameters are `$1`, `$2` … `bigint` columns come as numbers. */
+/**
+ * Runs one statement; parameters are `$1`, `$2` … `bigint` columns come as numbers. Within a
+ * transaction those with parameters that are asked for in the same moment travel together.
+ */
 export interface Sql {
   query(text: string, values?: readonly SqlValue[]): Promise<readonly SqlRow[]>;
   /** Runs `COPY … FROM STDIN` with these bytes. Only Postgres takes it. */
@@ -144,10 +147,10 @@ export async function connectDatabase(
         throw coded(error);
       }
     };
+    const several = together((statements) => asked(runStatements(client, statements, types)));
     const sql: Sql = {
-      async query(text, values = []) {
-        return (await asked(client.query<Record<string, unknown>>(text, [...values]))).rows;
-      },
+      query: async (text, values = []) =>
+        values.length > 0 ? several(text, values) : (await asked(client.query(text))).rows,
       copy: (text, chunks) => asked(copyIn(client, text, chunks)),
     };
     try {

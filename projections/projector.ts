@@ -109,11 +109,12 @@ export async function applyBatch(
   skip: (ref: ActorRef) => boolean,
 ): Promise<Poison[]> {
   const wanted = commits.filter((commit) => concerns(projector, commit) && !skip(commit.ref));
-  const changes: SheetChange[] = [];
-  for (const sheet of projector.sheets)
-    changes.push(await load(projector, sheet, schema, wanted, sql));
+  // The sheets side by side: their statements travel together.
+  const changes = await Promise.all(
+    projector.sheets.map((sheet) => load(projector, sheet, schema, wanted, sql)),
+  );
   const poisons = foldCommits(changes, wanted);
-  for (const change of changes) await writeRows(change, schema, sql);
+  await Promise.all(changes.map((change) => writeRows(change, schema, sql)));
   return poisons;
 }
 

@@ -29,19 +29,26 @@ export type Rows = readonly Readonly<Record<string, unknown>>[];
 /** A column's name, and what makes a value of its text. */
 type Field = readonly [name: string, parse: (text: string) => unknown];
 
-/** By name, what a connection's server keeps, with the fields of its rows. */
-type Known = Map<string, readonly Field[]>;
+/** By name, the oldest first: what a connection's server keeps, since when, and the fields of its rows. */
+type Known = Map<string, { readonly fields: readonly Field[]; readonly since_ms: number }>;
 /** Null where nothing is kept again. */
 const kept = new WeakMap<pg.ClientBase, Known | null>();
 
-/** Text → name. Made of the text: behind a pooler a name must mean the same to everybody. */
+/**
+ * So long a plan is kept. It was made for tables as small as they were then, and only a server that
+ * analyses them by itself makes another; PGlite does not, and would read a grown table from end to end.
+ */
+const kept_ms = 10_000;
+
+/** Text → name. */
 const names = new Map<string, string>();
 
-/** Empty for a statement that is not kept, or is one too many (I11). */
+/** Empty for a statement that is not kept. */
 function nameOf({ text, kept: wished }: Statement): string {
   if (!wished) return "";
   const known = names.get(text);
-  if (known !== undefined || names.size >= limits.statements_kept_max) return known ?? "";
+  if (known !== undefined) return known;
+  if (names.size >= limits.statements_kept_max) names.clear();
   const name = `colloquy_${hash("sha256", text, "hex").slice(0, 32)}`;
   names.set(text, name);
   return name;
@@ -92,15 +99,16 @@ class Statements {
   }
 
   submit(connection: pg.Connection): void {
+    const now_ms = performance.now();
     connection.stream.cork();
     for (const asked of this.#asked) {
       const name = this.#known === null ? "" : nameOf(asked);
-      const fields = this.#known?.get(name);
+      const found = this.#known?.get(name);
+      const fresh = found !== undefined && now_ms - found.since_ms < kept_ms;
       asked.name = name;
-      asked.fields = fields ?? (asked.silent ? [] : null);
-      if (fields === undefined) {
-        // One that failed may be there; to close what is not there is no error.
-        if (name !== "") connection.close({ type: "S", name }, true);
+      asked.fields = fresh ? found.fields : asked.silent ? [] : null;
+      if (!fresh) {
+        if (name !== "") this.#forget(connection, name);
         connection.parse({ name, text: asked.text, types: [] }, true);
       }
       connection.bind({ statement: name, values: asked.values.map(written) }, true);
@@ -109,6 +117,18 @@ class Statements {
     }
     connection.sync();
     connection.stream.uncork();
+  }
+
+  /** Makes room for a statement of this name. */
+  #forget(connection: pg.Connection, name: string): void {
+    const known = this.#known;
+    const [oldest] = known?.keys() ?? [];
+    const full = known !== null && known.size >= limits.statements_kept_max;
+    // One that failed may be there all the same; to close what is not there is no error.
+    for (const one of full && oldest !== undefined ? [name, oldest] : [name]) {
+      known?.delete(one);
+      connection.close({ type: "S", name: one }, true);
+    }
   }
 
   handleRowDescription({ fields }: { readonly fields: readonly pg.FieldDef[] }): void {
@@ -139,8 +159,11 @@ class Statements {
   }
 
   handleReadyForQuery(): void {
+    const since_ms = performance.now();
     for (const { name, fields } of this.#asked) {
-      if (name !== "") this.#known?.set(name, fields ?? []);
+      if (name !== "" && !this.#known?.has(name)) {
+        this.#known?.set(name, { fields: fields ?? [], since_ms });
+      }
     }
     this.callback(this.#damage);
   }

@@ -31,8 +31,8 @@ export const readModelLimits = {
   database_connections_max: 10,
   /** Queries that wait for a connection; more are refused with `unavailable`. */
   database_waiting_max: 1_000,
-  /** Statements that a server keeps for each connection; there are some thirty, of 50 to 100 KB. */
-  statements_kept_max: 64,
+  /** Statements that a server keeps for each connection; there are about a hundred, of up to 100 KB. */
+  statements_kept_max: 128,
   /** Reads of one tenant that wait for their turn while others read, too. */
   reads_waiting_per_tenant_max: 500,
   database_connect_ms: 5_000,

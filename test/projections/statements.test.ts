@@ -1,6 +1,7 @@
 /** Statements of one tenant that travel together and are kept by the server. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
+import { limits } from "../../schemas/limits.ts";
 import { dialects, type Served } from "./databases.ts";
 
 describe.each(dialects)("statements on $name", ({ missing, start }) => {
@@ -70,6 +71,30 @@ describe.each(dialects)("statements on $name", ({ missing, start }) => {
         const unknown = database.tenant("acme").query("SELECT nothing FROM nowhere");
         await expect(unknown).rejects.toMatchObject({ code: "unavailable" });
       }
+    });
+
+    test("I11: a plan is kept for a while, and only so many", async () => {
+      const text = "SELECT 'a plan' AS what, $1::integer AS n";
+      const sql = database.tenant("acme");
+      const since = async (): Promise<unknown> => {
+        await sql.query(text, [1]);
+        const rows = await database.query(
+          "SELECT prepare_time::text AS at FROM pg_prepared_statements WHERE statement LIKE '%a plan%'",
+        );
+        expect(rows).toHaveLength(1);
+        return rows[0]?.["at"];
+      };
+      const first = await since();
+      expect(await since()).toBe(first);
+      const now = performance.now();
+      const later = vi.spyOn(performance, "now").mockReturnValue(now + 10_500);
+      expect(await since()).not.toBe(first);
+      later.mockRestore();
+      for (let n = 0; n < limits.statements_kept_max + 20; n++) {
+        expect(await sql.query(`SELECT ${n} AS n`)).toEqual([{ n }]);
+      }
+      const [kept] = await database.query("SELECT count(*) AS n FROM pg_prepared_statements");
+      expect(kept?.["n"]).toBe(limits.statements_kept_max);
     });
 
     test("a server that has forgotten them, or another's columns behind the name, costs nobody an answer", async () => {
