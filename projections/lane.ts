@@ -96,8 +96,10 @@ export async function openLane(
   ): Promise<Poison[]> => {
     const { poisons, state } = await database.transaction(async (sql) => {
       // First of all, so that a second runner waits here and then finds that it came too late.
-      const moved = await moveCheckpoint(sql, generation, stored, to);
-      if (moved === null) throw new LostRace(projector.name);
+      const moving = moveCheckpoint(sql, generation, stored, to).then((state) => {
+        if (state === null) throw new LostRace(projector.name);
+        return state;
+      });
       const bad = new Map<string, Poison>(known.map((poison) => [refKey(poison.ref), poison]));
       const good: Commit[] = [];
       for (const logged of batch) {
@@ -107,11 +109,11 @@ export async function openLane(
         else good.push(logged);
       }
       const skip = (ref: ActorRef): boolean => parked.has(refKey(ref));
-      for (const poison of await applyBatch(projector, schema, good, sql, skip)) {
+      for (const poison of await applyBatch(projector, schema, good, sql, skip, moving)) {
         bad.set(refKey(poison.ref), poison);
       }
       for (const poison of bad.values()) await park(sql, generation, poison);
-      return { poisons: [...bad.values()], state: moved };
+      return { poisons: [...bad.values()], state: await moving };
     });
     for (const { ref } of poisons) parked.add(refKey(ref));
     stored = reached = { ...to, epoch: stored.epoch };

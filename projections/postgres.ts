@@ -130,7 +130,9 @@ export async function connectDatabase(
   };
 
   /** Gives back the connection, or drops it when its state is not known for certain. */
-  const use = async <T>(work: (sql: Sql, walled: Walled) => Promise<T>): Promise<T> => {
+  const use = async <T>(
+    work: (sql: Sql, begin: () => void, walled: Walled) => Promise<T>,
+  ): Promise<T> => {
     const client = await acquire();
     let broken = false;
     const lost = (): void => {
@@ -147,14 +149,33 @@ export async function connectDatabase(
         throw coded(error);
       }
     };
-    const several = together((statements) => asked(runStatements(client, statements, types)));
+    /** What goes in front of the first statement, in its write. */
+    let ahead: readonly Statement[] = [];
+    const several = together(async (statements) => {
+      const before = ahead;
+      ahead = [];
+      const rows = await asked(runStatements(client, [...before, ...statements], types));
+      return rows.slice(before.length);
+    });
+    const sendAhead = async (): Promise<void> => {
+      if (ahead.length > 0) await several("SELECT 1 OFFSET 1");
+    };
     const sql: Sql = {
-      query: async (text, values = []) =>
-        values.length > 0 ? several(text, values) : (await asked(client.query(text))).rows,
-      copy: (text, chunks) => asked(copyIn(client, text, chunks)),
+      async query(text, values = []) {
+        if (values.length > 0) return several(text, values);
+        await sendAhead();
+        return (await asked(client.query(text))).rows;
+      },
+      async copy(text, chunks) {
+        await sendAhead();
+        await asked(copyIn(client, text, chunks));
+      },
+    };
+    const begin = (): void => {
+      ahead = [{ text: "BEGIN", values: [], kept: true, silent: true }];
     };
     try {
-      return await work(sql, (...query) => asked(tenantQuery(client, types, ...query)));
+      return await work(sql, begin, (...query) => asked(tenantQuery(client, types, ...query)));
     } finally {
       client.off("error", lost);
       client.release(broken);
@@ -178,7 +199,7 @@ export async function connectDatabase(
       if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
       const run = (statements: readonly Statement[]): Promise<readonly Rows[]> =>
         inTurn(tenant, () =>
-          use(async (sql, walled) => {
+          use(async (sql, _, walled) => {
             as ??= await readAs(sql);
             try {
               return await walled(as, tenant, statements);
@@ -194,8 +215,8 @@ export async function connectDatabase(
     query: (text, values) => use((sql) => sql.query(text, values)),
     copy: (text, chunks) => use((sql) => sql.copy(text, chunks)),
     transaction: (work) =>
-      use(async (sql) => {
-        await sql.query("BEGIN");
+      use(async (sql, begin) => {
+        begin();
         try {
           const result = await work(sql);
           await sql.query("COMMIT");

@@ -99,7 +99,8 @@ export const rowKey = (ref: ActorRef, part: string | null): string =>
 
 /**
  * Applies commits, in log order, to the projector's tables in `schema`, within the transaction that
- * `sql` runs in. Skips actors of which `skip` says so, and every later commit of a poisoned one.
+ * `sql` runs in, once `moved` says that it is ours to do. Skips actors of which `skip` says so, and
+ * every later commit of a poisoned one.
  */
 export async function applyBatch(
   projector: Projector,
@@ -107,12 +108,14 @@ export async function applyBatch(
   commits: readonly Commit[],
   sql: Sql,
   skip: (ref: ActorRef) => boolean,
+  moved: Promise<unknown> = Promise.resolve(),
 ): Promise<Poison[]> {
   const wanted = commits.filter((commit) => concerns(projector, commit) && !skip(commit.ref));
-  // The sheets side by side: their statements travel together.
-  const changes = await Promise.all(
-    projector.sheets.map((sheet) => load(projector, sheet, schema, wanted, sql)),
-  );
+  // Side by side: their statements travel together, that of `moved` the first.
+  const [changes] = await Promise.all([
+    Promise.all(projector.sheets.map((sheet) => load(projector, sheet, schema, wanted, sql))),
+    moved,
+  ]);
   const poisons = foldCommits(changes, wanted);
   await Promise.all(changes.map((change) => writeRows(change, schema, sql)));
   return poisons;
