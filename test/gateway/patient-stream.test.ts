@@ -4,7 +4,7 @@
  */
 import { connect } from "node:net";
 import { beforeAll, expect, test } from "vitest";
-import { App, us_listen_socket_close, us_socket_local_port } from "uWebSockets.js";
+import { App, type us_listen_socket_close, us_socket_local_port } from "uWebSockets.js";
 import { Exchange } from "../../gateway/http/exchange.ts";
 import type { Outflow } from "../../gateway/http/outflow.ts";
 import { Bodies } from "../../gateway/limits/bodies.ts";
