@@ -7,6 +7,7 @@ import { MemoryLimiter } from "../../cache/memory-limiter.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { default_rates } from "../../schemas/rates.ts";
+import { createGate } from "../support/model-server-gate.ts";
 import { type Running, startRunning } from "./running.ts";
 
 let running: Running;
@@ -330,17 +331,31 @@ test("I5: a restart after the first word ends the stream, one before it is not s
   const silent = ask("silent");
   await provider.whenRequest(({ message }) => message === "silent");
   let text = "";
+  let conversation = "";
+  const later = createGate();
   const read = (async (): Promise<void> => {
-    for await (const { choices } of stream) {
+    for await (const { id, choices } of stream) {
+      conversation = conversationOf(id);
       text += choices[0]?.delta.content ?? "";
       if (text !== "spoken " || choices[0]?.delta.content === "") continue;
-      provider.script({ tokens: ["never ", "read"] }, { tokens: ["once ", "only"] });
+      provider.script(
+        { tokens: ["never ", "read"], gate: later },
+        { tokens: ["once ", "only"], gate: later },
+      );
       await running.world.worker();
       await running.worker.crash();
     }
   })();
   await expect(read).rejects.toMatchObject({ code: "turn_restarted" });
   expect(text).toBe("spoken ");
+  // Nobody reads what was begun anew, so it ends there.
+  const path = `/api/v1/conversations/${conversation}/messages`;
+  const last = async (): Promise<unknown> => {
+    const { body } = await running.http("GET", path, { user: "program" });
+    return (body["items"] as { status: string }[] | undefined)?.at(-1)?.status;
+  };
+  await expect.poll(last).toBe("cancelled");
+  later.release(Infinity);
   let whole = "";
   for await (const { choices } of await silent) whole += choices[0]?.delta.content ?? "";
   expect(["once only", "never read"]).toContain(whole);
