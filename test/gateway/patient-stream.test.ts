@@ -4,23 +4,21 @@
  */
 import { connect } from "node:net";
 import { beforeAll, expect, test } from "vitest";
-import { App, type us_listen_socket_close, us_socket_local_port } from "uWebSockets.js";
-import { Exchange } from "../../gateway/http/exchange.ts";
-import type { Outflow } from "../../gateway/http/outflow.ts";
-import { Bodies } from "../../gateway/limits/bodies.ts";
-import { systemClock, systemIds } from "../../schemas/ids.ts";
+import { App, type us_listen_socket, us_socket_local_port } from "uWebSockets.js";
+import { Outflow } from "../../gateway/http/outflow.ts";
+import { systemClock } from "../../schemas/ids.ts";
 
 let port = 0;
 const opened = Promise.withResolvers<Outflow>();
-const bodies = new Bodies((peer) => peer);
-const parts = { clock: systemClock, ids: systemIds, bodies };
 beforeAll(async () => {
-  const app = App().get("/", (res, req) => {
-    opened.resolve(new Exchange(res, req, parts).stream({}, "~"));
+  const app = App().get("/", (res) => {
+    const outflow = new Outflow(res, systemClock, "~");
+    res.onAborted(() => outflow.abort());
+    outflow.begin("200 OK", {});
+    opened.resolve(outflow);
   });
-  const listening = await new Promise<Parameters<typeof us_listen_socket_close>[0]>(
-    (resolve, reject) =>
-      app.listen("127.0.0.1", 0, (socket) => (socket === false ? reject() : resolve(socket))),
+  const listening = await new Promise<us_listen_socket>((resolve, reject) =>
+    app.listen("127.0.0.1", 0, (socket) => (socket === false ? reject() : resolve(socket))),
   );
   port = us_socket_local_port(listening);
   return () => void app.close();
