@@ -12,10 +12,17 @@ export class Turnstile {
     this.#each_max = each_max;
   }
 
-  /** Enters; the result leaves and is called once. Throws `AppError("overloaded")`. */
+  /**
+   * Enters; the result leaves and is called once. Throws `tenant_busy` when it is the tenant's own
+   * doing, else `overloaded`.
+   */
   enter(tenant: string): () => void {
     const inside = this.#inside.get(tenant) ?? 0;
-    if (this.#all >= this.#all_max || inside >= this.#each_max) {
+    if (inside >= this.#each_max) {
+      const why = "Too many of these are being answered for this tenant; try again.";
+      throw new AppError("tenant_busy", why);
+    }
+    if (this.#all >= this.#all_max) {
       throw new AppError("overloaded", "Too many of these are being answered; try again.");
     }
     this.#all += 1;

@@ -77,7 +77,7 @@ async function listEvents(call: Call, id: string): Promise<Shown<Page<LoggedEven
   return { value: { items, next: null }, sequence: Math.max(shown, last.sequence) };
 }
 
-/** `GET …/at/{revision}`. Throws `not_found`, `revision_not_found`, `bad_cursor`, `overloaded`. */
+/** `GET …/at/{revision}`. Throws `not_found`, `revision_not_found`, `bad_cursor`, `overloaded`, `tenant_busy`. */
 async function readState(
   call: Call,
   id: string,
@@ -158,7 +158,7 @@ export const operations: readonly Operation[] = [
     params: { revision: Revision },
     query: PageQuery,
     answers: { 200: ConversationState },
-    refuses: ["revision_not_found", "bad_cursor", "overloaded"],
+    refuses: ["revision_not_found", "bad_cursor", "overloaded", "tenant_busy"],
     run: (call) => readState(call, call.param("id"), Number(call.param("revision"))),
   }),
 ];

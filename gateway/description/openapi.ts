@@ -67,6 +67,8 @@ export function problemsOf(operation: Operation): ReadonlySet<ErrorCode> {
   if (limit === "command") {
     codes.push("idempotency_mismatch", "command_unanswered", "command_dead", "overloaded");
   }
+  // What is asked of the log and of the database waits for its tenant's turn.
+  if (access !== "public" && limit !== "none") codes.push("tenant_busy");
   return new Set(codes);
 }
 

@@ -10,7 +10,7 @@ import type { Call, Shown } from "../http/call.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { taken } from "../http/operation.ts";
 
-/** Throws `not_configured`, `overloaded`, and whatever the provider fails with. */
+/** Throws `not_configured`, `overloaded`, `tenant_busy`, and whatever the provider fails with. */
 export async function embed(
   { service, who, body }: Call<EmbeddingsBody>,
   exchange: Exchange,

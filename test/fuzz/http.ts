@@ -4,6 +4,7 @@
  */
 import { request, Agent, type OutgoingHttpHeaders } from "node:http";
 import type { Operation } from "../../gateway/http/operation.ts";
+import { problemsOf } from "../../gateway/description/openapi.ts";
 import { errors } from "../../schemas/errors.ts";
 import type { Random } from "../simulation/random.ts";
 import { type Known, nounOf } from "./known.ts";
@@ -192,8 +193,10 @@ function ask(
           : undefined;
         if (account !== undefined) attack.known.add("", "account", account);
         tally.answered(id, status, codeOf(status, text), performance.now() - began);
-        const why = judge(status, text, method);
-        if (why !== null) wrong(`${what}: ${why}`);
+        const why =
+          judge(status, text, method) ??
+          (status < 400 ? null : undescribed(id === null ? null : operation, text));
+        if (why !== null) wrong(why.startsWith(operation.id) ? why : `${what}: ${why}`);
         finish();
       });
     });
@@ -211,6 +214,14 @@ function ask(
 function codeOf(status: number, text: string): string {
   if (status < 400) return "";
   return /"code":"(\w+)"/.exec(text)?.[1] ?? "";
+}
+
+/** Why the operation may not answer with this code; null when it describes it, or another refused. */
+function undescribed(operation: Operation | null, text: string): string | null {
+  const code = codeOf(400, text);
+  if (operation === null || !Object.hasOwn(errors, code)) return null;
+  const known: ReadonlySet<string> = problemsOf(operation);
+  return known.has(code) ? null : `${operation.id} does not say that it may answer ${code}`;
 }
 
 /** A request line, headers or a version that the server does not take. */

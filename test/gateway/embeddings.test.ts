@@ -147,7 +147,7 @@ describe("the official client", () => {
     for (const one of waiting) one.catch(() => {});
     const reached = await Promise.all(waiting.map(() => next()));
     const more = openai.embeddings.create({ model, input: "one more" });
-    await expect(more).rejects.toMatchObject({ status: 503, code: "overloaded" });
+    await expect(more).rejects.toMatchObject({ status: 429, code: "tenant_busy" });
     const other = await running.token("ann", "globex");
     const theirs = new OpenAI({ apiKey: other, baseURL: `${gateway.url}/v1`, maxRetries: 0 });
     await expect(theirs.embeddings.create({ model, input: "theirs" })).resolves.toBeDefined();

@@ -256,7 +256,7 @@ describe("a long past over HTTP", () => {
       ask(id, "acme"),
     );
     await all.promise;
-    expect(await ask(id, "acme")).toBe(503);
+    expect(await ask(id, "acme")).toBe(429);
     const other = ask(theirs, "beta");
     opened.resolve();
     expect(new Set(await Promise.all([...waiting, other]))).toEqual(new Set([200]));
@@ -337,7 +337,7 @@ describe("the audit over HTTP", () => {
 test("I10: I11: a turnstile lets so many in, of all and of one tenant, and forgets who left", () => {
   const turnstile = new Turnstile(3, 2);
   const leaves = [turnstile.enter("acme"), turnstile.enter("acme")];
-  expect(() => turnstile.enter("acme")).toThrow(expect.objectContaining({ code: "overloaded" }));
+  expect(() => turnstile.enter("acme")).toThrow(expect.objectContaining({ code: "tenant_busy" }));
   leaves.push(turnstile.enter("beta"));
   expect(() => turnstile.enter("gamma")).toThrow(expect.objectContaining({ code: "overloaded" }));
   for (const leave of leaves) leave();
