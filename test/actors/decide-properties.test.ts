@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { type MessageNode, pathTo } from "../../actors/conversation/state.ts";
 import { get } from "../../actors/table.ts";
 import type { ConversationCommand } from "../../schemas/commands.ts";
+import type { DomainEvent } from "../../schemas/events.ts";
 import { limits } from "../../schemas/limits.ts";
 import { after, ask, call, nothing } from "./decisions.ts";
 
@@ -26,13 +27,23 @@ const step = fc.record({
     ] as const),
     ...(["head", "archive", "restore", "configure", "delete", "create", "same id"] as const),
     ...(["checkpoint", "retry", "complete", "fail", "takeover", "stale"] as const),
+    ...(["share", "unshare", "rate"] as const),
   ),
   ...{ at, overlap, worker: fc.constantFrom("w1", "w2"), rare: fc.nat(9) },
+  /** Mostly its owner's; users of few names, so that shares and ratings meet again. */
+  ...{ by: fc.constantFrom("ann", "ann", "ann", "ann", "ann", "ben", "eve") },
+  ...{ user: fc.constantFrom("ben", "ben", "cy", "ann", "constructor") },
+  ...{ role: fc.constantFrom("viewer", "editor"), rating: fc.constantFrom("up", "down", null) },
 });
 
 /** Many who only wait fill the queue; without them it seldom would. */
 const crowd = fc.array(
-  step.map((one) => ({ ...one, what: "send" as const, overlap: "queue" as const })),
+  step.map((one) => ({
+    ...one,
+    what: "send" as const,
+    overlap: "queue" as const,
+    by: "ann" as const,
+  })),
   { minLength: 15, maxLength: 25, size: "max" },
 );
 const some = fc.array(step, { maxLength: 60, size: "max" });
@@ -76,6 +87,12 @@ function commandOf(one: typeof step extends fc.Arbitrary<infer S> ? S : never, k
       return make(one.rare === 0 ? { name: "delete", data: {} } : { name: "create", data: {} });
     case "create":
       return make({ name: "create", data: {} });
+    case "share":
+      return make({ name: "share", data: { user: one.user, role: one.role } });
+    case "unshare":
+      return make({ name: "unshare", data: { user: one.user } });
+    case "rate":
+      return make({ name: "rate", data: { message, rating: one.rating } });
     case "checkpoint":
       return make({ name: "checkpoint", data: { ...running, first: 1, ...published } });
     case "retry":
@@ -103,7 +120,37 @@ function commandOf(one: typeof step extends fc.Arbitrary<infer S> ? S : never, k
   }
 }
 
-test("I3: I7: I11: whatever is asked, the machine allows what was decided, and the state stays sound", () => {
+const reports: ReadonlySet<string> = new Set([
+  ...["checkpoint", "retry", "complete", "fail", "expire", "takeover", "idle"],
+]);
+
+/** Who may do what, told once more in other words: by the events of sharing alone. */
+function sharingModel() {
+  let owner: string | null = null;
+  const shares = new Map<string, string>();
+  let ratings = 0;
+  return {
+    /** A stranger is told that nothing is there, a viewer rates, and an editor owns nothing. */
+    judge(name: string, user: string, decision: ReturnType<typeof ask>): void {
+      if (owner === null || owner === user || reports.has(name)) return;
+      const role = shares.get(user);
+      if (role === undefined) expect(decision).toMatchObject({ is: "refused", code: "not_found" });
+      if (decision.is !== "events" || decision.events.length === 0) return;
+      const more = role === "editor" ? ["send", "edit", "regenerate", "cancel"] : [];
+      expect([...more, "rate"], `${user}, ${role}`).toContain(name);
+    },
+    happened({ type, data }: DomainEvent): void {
+      if (type === "conversation.started") owner = data.owner;
+      else if (type === "conversation.shared") shares.set(data.user, data.role);
+      else if (type === "conversation.unshared") shares.delete(data.user);
+      else if (type === "message.rated") ratings += 1;
+    },
+    begun: () => owner !== null,
+    says: () => [Object.fromEntries(shares), ratings],
+  };
+}
+
+test("I3: I7: I10: I11: whatever is asked, the machine allows what was decided, and the state stays sound", () => {
   const seen = new Set<string>();
   let longest = 0;
   let allowed = 0;
@@ -114,13 +161,18 @@ test("I3: I7: I11: whatever is asked, the machine allows what was decided, and t
       const ids = (): string => `id-${++made}`;
       const messages: string[] = [];
       const turns: string[] = [];
+      const sharing = sharingModel();
       for (const one of steps) {
         const { context } = snapshot;
         const running = context.running ?? { turn: "none", attempt: 1 };
         const { turn, attempt } = running;
         const command = commandOf(one, { messages, turns, running: { turn, attempt } });
         const id = one.what === "same id" ? (messages[one.at % messages.length] ?? ids()) : ids();
-        const decision = ask(snapshot, command, { command: id, ids, worker: one.worker });
+        // It is Ann's, whoever else writes in it; workers report whoever asked.
+        const anns = !sharing.begun() || reports.has(command.name);
+        const by = { type: "user", id: anns ? "ann" : one.by } as const;
+        const decision = ask(snapshot, command, { command: id, ids, worker: one.worker, by });
+        sharing.judge(command.name, by.id, decision);
         if (decision.is === "refused") {
           seen.add(decision.code);
           continue;
@@ -137,6 +189,8 @@ test("I3: I7: I11: whatever is asked, the machine allows what was decided, and t
           }
         }
         const now = snapshot.context;
+        for (const told of decision.events) sharing.happened(told);
+        expect([now.shares, now.ratings]).toEqual(sharing.says());
         longest = Math.max(longest, now.queue.length);
         expect(now.queue.length).toBeLessThanOrEqual(limits.turns_queued_per_conversation_max);
         expect(new Set(now.queue.map((waits) => waits.turn)).size).toBe(now.queue.length);
@@ -167,7 +221,10 @@ test("I3: I7: I11: whatever is asked, the machine allows what was decided, and t
   // The histories went where it matters.
   expect(longest).toBe(limits.turns_queued_per_conversation_max);
   expect(allowed).toBeGreaterThan(2_000);
-  for (const one of ["turn.restarted", "turn.failed", "conversation.archived", "queue_full"]) {
+  for (const one of [
+    ...["turn.restarted", "turn.failed", "conversation.archived", "queue_full"],
+    ...["conversation.shared", "conversation.unshared", "message.rated", "forbidden"],
+  ]) {
     expect(seen, one).toContain(one);
   }
 });
