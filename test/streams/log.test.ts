@@ -56,6 +56,32 @@ test("I3: a commit names the hash of the bytes before it, and content does not l
   expect(await system.log.lastSequence()).toBeGreaterThanOrEqual(second.sequence);
 });
 
+test("content that is empty is not content that is blank, and comes back as it was", async () => {
+  // `settings` has a blank of its own kind, `{}`: what only looks like it must not be left out.
+  const written = [{}, { pinned: [] }, { list: {}, "": null }, { pinned: [[]], deep: { of: [] } }];
+  const ref = { tenant: "acme", kind: "account", id: systemIds() } as const;
+  let head = empty_head;
+  for (const settings of written) {
+    head = await appended([event("settings.updated", { settings })], ref, head);
+  }
+  const read = await all(system.log.read(ref, empty_head));
+  expect(read.map(({ events: [first] }) => first?.data)).toEqual(
+    written.map((settings) => ({ settings })),
+  );
+  // Nothing was sealed where nothing was said: such a commit needs no key, and erasing leaves it.
+  expect(read.map(({ erased }) => erased)).toEqual(written.map(() => false));
+  expect(
+    JSON.parse(Buffer.from(await stored(read[0]?.sequence ?? 0)).toString()),
+  ).not.toHaveProperty("sealed");
+  const webhook = event("webhook.changed", {
+    ...{ webhook: systemIds(), url: "", types: null, secret: "", enabled: null },
+  });
+  const workspace = { tenant: "acme", kind: "workspace", id: systemIds() } as const;
+  await appended([webhook], workspace);
+  const [changed] = await all(system.log.read(workspace, empty_head));
+  expect(changed?.events).toEqual([webhook]);
+});
+
 test("what does not exist is null", async () => {
   const ref = newRef();
   expect(await all(system.log.read(ref, empty_head))).toEqual([]);
