@@ -55,7 +55,8 @@ interface Turn {
 /** One conversation that yields the events of its next commit; null when it is over. */
 function conversation(random: Random, owner: string): () => DomainEvent[] | null {
   const messages: string[] = [];
-  const users: string[] = [];
+  const answers: string[] = [];
+  const shared = new Set<string>();
   const queue: Turn[] = [];
   let head: string | null = null;
   let running: Turn | null = null;
@@ -124,6 +125,22 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
     if (roll < 0.12) return [event("conversation.titled", { title: text(random), source: "self" })];
     if (roll < 0.15)
       return [event("conversation.configured", { model: pick(random, [null, "m2"]) })];
+    if (roll < 0.17) {
+      const gone = pick(random, [null, ...shared]);
+      if (gone !== null) {
+        shared.delete(gone);
+        return [event("conversation.unshared", { user: gone })];
+      }
+      const user = `user-${4 + Math.floor(random() * 6)}`;
+      shared.add(user);
+      return [event("conversation.shared", { user, role: pick(random, ["editor", "viewer"]) })];
+    }
+    if (roll < 0.19 && answers.length > 0) {
+      const rating = pick(random, ["up", "down", null] as const);
+      return [
+        event("message.rated", { message: pick(random, answers), rating, comment: text(random) }),
+      ];
+    }
     if (roll < 0.2 && messages.length > 0) {
       head = pick(random, messages);
       return [event("head.moved", { message: head })];
@@ -152,7 +169,6 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
     // A message that joins a waiting turn follows the one it joins: the answer comes after both.
     const parent = joined?.user ?? head;
     messages.push(user);
-    users.push(user);
     head = user;
     const added = event("message.added", {
       message: user,
@@ -168,6 +184,7 @@ function conversation(random: Random, owner: string): () => DomainEvent[] | null
     }
     const one: Turn = { turn: uuid(random), message: uuid(random), user, attempt: 0 };
     messages.push(one.message);
+    answers.push(one.message);
     head = one.message;
     if (running === null) return [added, started(one)];
     queue.push(one);
@@ -202,7 +219,9 @@ export function randomHistory(seed: number, commits: number, conversations = 4):
       continue;
     }
     const sequence = history.length + 1;
-    const commit = place(actor.ref, events, actor.revision + 1, sequence, actor.hash, random);
+    const placed = place(actor.ref, events, actor.revision + 1, sequence, actor.hash, random);
+    // Of several people: each has a rating of their own.
+    const commit = { ...placed, by: { type: "user", id: `user-${sequence % 3}` } } as const;
     history.push(commit);
     actor.revision += events.length;
     actor.hash = commit.hash;
