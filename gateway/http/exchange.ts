@@ -73,6 +73,20 @@ const security = {
   "Cross-Origin-Opener-Policy": "same-origin",
 };
 
+let turn = 0;
+let counting = false;
+/** Which turn of the event loop this is, as far as requests came in it. */
+function thisTurn(): number {
+  if (!counting) {
+    counting = true;
+    setImmediate(() => {
+      counting = false;
+      turn += 1;
+    });
+  }
+  return turn;
+}
+
 export class Exchange {
   readonly method: string;
   readonly path: string;
@@ -88,6 +102,8 @@ export class Exchange {
   readonly #res: HttpResponse;
   readonly #clock: Clock;
   readonly #bodies: Bodies;
+  /** In which it came. */
+  readonly #turn = thisTurn();
   /** Its body, until it is answered. */
   #held: Held | null = null;
   readonly #gone: (() => void)[] = [];
@@ -182,9 +198,18 @@ export class Exchange {
     this.#held?.end();
   }
 
-  answer({ status, headers, body }: Answer): void {
+  answer(answer: Answer): void {
     if (this.#done) return;
     this.#finish();
+    // Within the very turn of the loop that brought the request the server would go on to the next one
+    // that the same connection has written behind it, answer it, too, and keep all that nobody reads
+    // in memory. It hangs up on whoever writes another one before this one is answered.
+    if (this.#turn === thisTurn()) setImmediate(() => this.#send(answer));
+    else this.#send(answer);
+  }
+
+  #send({ status, headers, body }: Answer): void {
+    if (this.#aborted) return;
     const json = body !== null && !(body instanceof Uint8Array);
     const bytes = json ? Buffer.from(JSON.stringify(body)) : body;
     const all = {
@@ -197,10 +222,21 @@ export class Exchange {
       for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
       const close = this.last || (status === 413 && !this.#drains());
       const bodiless = this.method === "HEAD" || status === 204 || status === 304;
-      if (!bodiless) this.#res.end(bytes ?? "", close);
+      if (!bodiless && !close && bytes !== null && bytes.byteLength > 0) this.#offer(bytes);
+      else if (!bodiless) this.#res.end(bytes ?? "", close);
       else if (bytes !== null || close) this.#res.endWithoutBody(bytes?.byteLength ?? 0, close);
       // Given as undefined, the length that is not there is written as 2^63, and the client hangs up.
       else this.#res.endWithoutBody();
+    });
+  }
+
+  /** Sends a body; what its client does not take yet waits here, not copied into the server's buffer. */
+  #offer(bytes: Uint8Array): void {
+    const [, whole] = this.#res.tryEnd(bytes, bytes.byteLength);
+    if (whole) return;
+    this.#res.onWritable((offset) => {
+      const [taken] = this.#res.tryEnd(bytes.subarray(offset), bytes.byteLength);
+      return taken;
     });
   }
 
