@@ -166,7 +166,7 @@ export async function run(options: RunOptions): Promise<Verdict> {
     const empty = await startDatabase(join(folder, "projected-again"));
     try {
       await stage("the read models have reached the end", () => projected(database, end));
-      for (const why of await compareReadModels(database, empty.url, log)) bad(why);
+      for (const why of await compareReadModels(database, empty.url, () => reader.log())) bad(why);
     } finally {
       await database.close();
       await empty.stop();

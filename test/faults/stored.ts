@@ -5,7 +5,7 @@
  */
 import { ensureCatalog } from "../../projections/catalog.ts";
 import { generationOf } from "../../projections/generations.ts";
-import { openLane } from "../../projections/lane.ts";
+import { type Lane, openLane } from "../../projections/lane.ts";
 import { connectDatabase, type Database } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { type Commit, empty_head } from "../../schemas/commit.ts";
@@ -91,12 +91,13 @@ export async function projected(database: Database, sequence: number): Promise<v
 
 /**
  * Projects the log into an empty database and names every table that differs from the read models,
- * and every actor that a projector has parked.
+ * and every actor that a projector has parked. Workers go on anchoring all the while: the two are
+ * compared as they are at one end of the log, so what came meanwhile is projected, too.
  */
 export async function compareReadModels(
   ours: Database,
   emptyUrl: string,
-  log: readonly (Commit | Undecodable)[],
+  read: () => Promise<readonly (Commit | Undecodable)[]>,
 ): Promise<string[]> {
   const wrong: string[] = [];
   const parked = await ours.query("SELECT projector, id, reason FROM read.parked");
@@ -104,18 +105,28 @@ export async function compareReadModels(
   const fresh = await connectDatabase(emptyUrl);
   try {
     await ensureCatalog(fresh, projectors);
-    for (const projector of projectors) {
-      const lane = await openLane(fresh, generationOf(projector, 1));
-      for (let at = 0; at < log.length; at += 200) {
-        for (const { ref, reason } of await lane.apply(log.slice(at, at + 200))) {
-          wrong.push(`${projector.name} parks ${refKey(ref)}: ${reason}`);
+    const lanes: [string, Lane][] = [];
+    for (const one of projectors) {
+      lanes.push([one.name, await openLane(fresh, generationOf(one, 1))]);
+    }
+    let [was, is]: Record<string, unknown>[] = [];
+    let log = await read();
+    for (let applied = 0; applied < log.length;) {
+      for (const [name, lane] of lanes) {
+        for (let at = applied; at < log.length; at += 200) {
+          for (const { ref, reason } of await lane.apply(log.slice(at, at + 200))) {
+            wrong.push(`${name} parks ${refKey(ref)}: ${reason}`);
+          }
         }
       }
+      applied = log.length;
+      await projected(ours, log.at(-1)?.sequence ?? 0);
+      [was, is] = [await dump(fresh), await dump(ours)];
+      log = await read();
     }
-    const [was, is] = [await dump(fresh), await dump(ours)];
-    for (const [table, rows] of Object.entries(was)) {
+    for (const [table, rows] of Object.entries(was ?? {})) {
       const expected = new Set((rows as { t: string }[]).map(({ t }) => t)); // `dump` selects t
-      const found = new Set((is[table] as { t: string }[]).map(({ t }) => t));
+      const found = new Set((is?.[table] as { t: string }[]).map(({ t }) => t));
       for (const row of expected) if (!found.has(row)) wrong.push(`${table} lacks ${row}`);
       for (const row of found) if (!expected.has(row)) wrong.push(`${table} has ${row}`);
     }
