@@ -18,13 +18,13 @@ await rebuild(
       async *read(reading) {
         for await (const batch of log.read(reading)) {
           await new Promise<void>((next) => void systemClock.after(Number(slow_ms), next));
+          // The parent kills it somewhere behind this, or behind a step.
+          process.stdout.write("reading\n");
           yield batch;
         }
       },
     },
     {
-      // The parent kills it somewhere behind this.
-      progress: ({ position }) => process.stdout.write(`${position}\n`),
       step: (what) => process.stdout.write(`${what}\n`),
     },
   ),
