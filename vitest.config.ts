@@ -13,8 +13,8 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     // What a test waits for comes, unless something is wrong: how long it takes is the machine's
     // matter, so no test has a shorter patience of its own.
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     teardownTimeout: 20_000,
     allowOnly: false,
     expect: { poll: { timeout: 60_000 } },

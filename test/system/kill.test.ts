@@ -75,7 +75,7 @@ test("I7: kill -9 in mid-answer, start again: the turn is restarted and ends by 
   expect(wrong).toEqual([]);
 });
 
-test("a conversation is there after a clean stop and start, and goes on", async () => {
+test("a folder belongs to one process at a time; its conversation is there after a clean stop and start, and goes on", async () => {
   const id = newId();
   const story = openStory(() => undefined);
   const client = served.client();
@@ -84,6 +84,11 @@ test("a conversation is there after a clean stop and start, and goes on", async 
   await story.until(({ frames }) => frames.some(({ type }) => type === "end"));
   client.close();
   const { items: said } = await messages(id);
+  // Meanwhile the folder belongs to one process, and a second says who has it.
+  const second = await colloquy(["serve"], { folder });
+  expect(second.code).toBe(1);
+  expect(second.err).toContain(`in use by process ${served.pid} (${served.url})`);
+  expect(second.err.trim().split("\n")).toHaveLength(1);
   expect(await served.end("SIGTERM")).toBe(0);
 
   await again();
@@ -94,11 +99,4 @@ test("a conversation is there after a clean stop and start, and goes on", async 
   expect(code).toBe(0);
   const { text } = await provider.whenRequest(2);
   expect(out.trim()).toBe(text.trim());
-});
-
-test("a folder belongs to one process at a time, and the second says who has it", async () => {
-  const { code, err } = await colloquy(["serve"], { folder });
-  expect(code).toBe(1);
-  expect(err).toContain(`in use by process ${served.pid} (${served.url})`);
-  expect(err.trim().split("\n")).toHaveLength(1);
 });
