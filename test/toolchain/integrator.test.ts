@@ -47,7 +47,7 @@ beforeAll(async () => {
   return async () => {
     for (const end of ends.splice(0).reverse()) await end();
   };
-}, 60_000);
+});
 afterAll(() => {
   // Nothing of all this was a fault of the worker.
   expect(worker.problems).toEqual([]);

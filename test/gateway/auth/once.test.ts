@@ -16,7 +16,7 @@ beforeAll(async () => {
   await register(here, "ann@example.org");
   token = (await signIn(here, "ann@example.org")).accessToken;
   return () => running.stop();
-}, 60_000);
+});
 
 type Made = Readonly<Record<string, unknown>>;
 
