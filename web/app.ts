@@ -168,6 +168,11 @@ const archive = textButton(
 );
 need("drawer-foot").append(archive, leave, iconButton("theme", "Light or dark", toggleTheme));
 
+document.querySelector(".skip")?.addEventListener("click", (event) => {
+  // Its address would be another conversation's.
+  event.preventDefault();
+  need("text").focus();
+});
 addEventListener("hashchange", route);
 addEventListener("popstate", route);
 addEventListener("online", () => client.wake());

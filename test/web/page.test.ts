@@ -120,6 +120,14 @@ describe.skipIf(chromiumPath === null)("the page", () => {
     await page.fill(field, "");
   });
 
+  test("the way past the list leads to the field of the same conversation", async () => {
+    const id = await say("hello");
+    await page.focus(".skip");
+    await page.keyboard.press("Enter");
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe("text");
+    expect(new URL(page.url()).hash).toBe(`#/c/${id}`);
+  });
+
   test("the list follows other devices", async () => {
     const id = "00000000-0000-4000-8000-00000000000a";
     gateway.event(id, { type: "conversation.started", origin: "chat" });
