@@ -3,7 +3,6 @@ import Type from "typebox";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type ConversationEvent, evolve, initialState } from "../../actors/conversation/state.ts";
 import { LostRace, openLane } from "../../projections/lane.ts";
-import { projectors } from "../../projections/projectors/all.ts";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
 import { stateAt } from "../../projections/queries/history.ts";
 import type { Queries } from "../../projections/queries/queries.ts";
@@ -393,18 +392,4 @@ describe.each(dialects)("projections on $name", ({ name, missing, start }) => {
       expect(await database.query("SELECT $1::bigint AS n", [2 ** 40])).toEqual([{ n: 2 ** 40 }]);
     });
   });
-});
-
-test("the name of each projector is fit for a schema and a subject", () => {
-  for (const { name } of projectors) expect(name).toMatch(/^[a-z_]+$/);
-});
-
-test("a projector of several kinds has the kind in every key", () => {
-  for (const { kinds, sheets } of projectors) {
-    expect(kinds.length).toBeGreaterThan(0);
-    for (const { table } of sheets) {
-      expect(table.key[0]).toBe("tenant");
-      if (kinds.length > 1) expect(table.key[1]).toBe("kind");
-    }
-  }
 });
