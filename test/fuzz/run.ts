@@ -68,6 +68,7 @@ export async function run(options: FuzzOptions): Promise<{ wrong: string[]; summ
   const until = performance.now() + options.minutes * 60_000;
   const over = (): boolean => performance.now() > until || ended !== null;
   let ended: string | null = null;
+  const gone = Promise.withResolvers<string>();
   const attack = (): Attack => ({
     ...{ url: served.url, random, tokens, spoiltTokens, over, wrong: note, known, tally },
   });
@@ -77,6 +78,7 @@ export async function run(options: FuzzOptions): Promise<{ wrong: string[]; summ
       remains.sample();
     } catch {
       ended = "the process is gone";
+      gone.resolve("somebody else was left alone");
     }
   }, 1_000);
 
@@ -90,7 +92,8 @@ export async function run(options: FuzzOptions): Promise<{ wrong: string[]; summ
     ...many(options.attackers, () => attackSocket(attack())),
     ...many(Math.ceil(options.attackers / 3), () => attackRaw(attack())),
   ]);
-  const turns = await answered;
+  // Whoever talks to a process that is gone would wait for ever.
+  const turns = await Promise.race([answered, gone.promise]);
   clearInterval(sampling);
   clearTimeout(middle);
 
