@@ -330,7 +330,7 @@ export const operations: readonly Operation[] = [
     limit: "command",
     body: RegenerateAnswer,
     answers: { 202: Accepted },
-    refuses: ["message_not_found", "model_not_found", "turn_running", "conversation_deleted"],
+    refuses: ["message_not_found", ...send_refusals],
     run: (call) => act(call, call.param("id"), "regenerate", call.param("message")),
   }),
   operation({
@@ -343,7 +343,7 @@ export const operations: readonly Operation[] = [
     limit: "command",
     body: EditMessage,
     answers: { 202: Accepted },
-    refuses: ["message_not_found", "text_too_long", "turn_running", "conversation_deleted"],
+    refuses: ["message_not_found", ...send_refusals],
     run: (call) => act(call, call.param("id"), "edit", call.param("message")),
   }),
 ];

@@ -62,8 +62,10 @@ export function problemsOf(operation: Operation): ReadonlySet<ErrorCode> {
   }
   if (path.includes("{")) codes.push("not_found");
   if (method !== "GET") {
-    codes.push("bad_json", "invalid_utf8", "too_large", "unsupported_media_type");
+    codes.push("bad_json", "invalid_utf8", "too_large");
   }
+  // Also of a GET that brings a body, or says that it does.
+  codes.push("unsupported_media_type");
   if (limit === "command") {
     codes.push("idempotency_mismatch", "command_unanswered", "command_dead", "overloaded");
   }
