@@ -109,7 +109,8 @@ export async function compareReadModels(
     for (const one of projectors) {
       lanes.push([one.name, await openLane(fresh, generationOf(one, 1))]);
     }
-    let [was, is]: Record<string, unknown>[] = [];
+    let was: Record<string, unknown> = {};
+    let is: Record<string, unknown> = {};
     let log = await read();
     for (let applied = 0; applied < log.length;) {
       for (const [name, lane] of lanes) {
@@ -124,9 +125,10 @@ export async function compareReadModels(
       [was, is] = [await dump(fresh), await dump(ours)];
       log = await read();
     }
-    for (const [table, rows] of Object.entries(was ?? {})) {
-      const expected = new Set((rows as { t: string }[]).map(({ t }) => t)); // `dump` selects t
-      const found = new Set((is?.[table] as { t: string }[]).map(({ t }) => t));
+    for (const [table, rows] of Object.entries(was)) {
+      // `dump` selects t.
+      const expected = new Set((rows as { t: string }[]).map(({ t }) => t));
+      const found = new Set((is[table] as { t: string }[]).map(({ t }) => t));
       for (const row of expected) if (!found.has(row)) wrong.push(`${table} lacks ${row}`);
       for (const row of found) if (!expected.has(row)) wrong.push(`${table} has ${row}`);
     }
