@@ -99,7 +99,7 @@ export function refusedAt(
 }
 
 const waitingRoom = (each_max: number): Turnstile =>
-  new Turnstile(limits.credentials_judged_max, each_max);
+  new Turnstile(limits.credentials_judged_max, each_max, "overloaded");
 
 /** What an invented credential is told. One that was good and has expired was not invented. */
 const isRefusal = (error: unknown): error is AppError =>
