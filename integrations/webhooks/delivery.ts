@@ -64,19 +64,26 @@ export async function deliver(
   memory: Memory,
   signal: AbortSignal,
 ): Promise<void> {
-  const aborted = new Promise<null>((resolve) => {
-    signal.addEventListener("abort", () => resolve(null), { once: true });
-    if (signal.aborted) resolve(null);
-  });
-  while (!signal.aborted) {
-    const taking = reader.next(poll_ms);
-    const message = await Promise.race([taking, aborted]);
-    if (signal.aborted) {
-      // What comes now is somebody else's.
-      taking.then((late) => late?.retry(0)).catch(() => undefined);
-      return;
+  let leave = (): void => undefined;
+  const left = (): void => leave();
+  signal.addEventListener("abort", left, { once: true });
+  try {
+    while (!signal.aborted) {
+      const taking = reader.next(poll_ms);
+      // Not a race against one promise of the end: that would keep every message until then (I11).
+      const message = await new Promise<FeedMessage | null>((resolve, reject) => {
+        leave = () => resolve(null);
+        taking.then(resolve, reject);
+      });
+      if (signal.aborted) {
+        // What comes now is somebody else's.
+        taking.then((late) => late?.retry(0)).catch(() => undefined);
+        return;
+      }
+      if (message !== null) await deliverOne(parts, webhook, message, memory, signal);
     }
-    if (message !== null) await deliverOne(parts, webhook, message, memory, signal);
+  } finally {
+    signal.removeEventListener("abort", left);
   }
 }
 const poll_ms = 5_000;

@@ -1,10 +1,15 @@
 /** Webhooks: signed, tried again, never lost, and nobody waits for somebody else's endpoint. */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Publisher } from "../../integrations/publisher.ts";
+import { deliver, type DeliveryParts } from "../../integrations/webhooks/delivery.ts";
+import { openSlots } from "../../integrations/webhooks/slots.ts";
 import { startWebhooks, type WebhookOptions } from "../../integrations/webhooks/runner.ts";
 import { type DomainEvent, event } from "../../schemas/events.ts";
 import { systemClock, systemIds, workspaceRef } from "../../schemas/ids.ts";
 import { eraseContent } from "../../streams/content/erasure.ts";
+import type { FeedMessage, FeedReader } from "../../streams/feed/readers.ts";
 import { openRecords } from "../../streams/feed/records.ts";
 import { commandPublisher } from "../../streams/queue/commands.ts";
 import { readLetters } from "../../streams/queue/letters.ts";
@@ -120,6 +125,47 @@ test("what changes nothing of a webhook leaves its post alone: nothing is posted
   for (const release of held) release();
   await hasTaken(here, 2);
   expect(new Set(here.posts).size).toBe(here.posts.length);
+});
+
+test("I11: a delivery keeps nothing of what it is through with", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void; // what the flag exposes
+  const ending = new AbortController();
+  const told: WeakRef<FeedMessage>[] = [];
+  let left = (): number => told.filter((one) => one.deref() !== undefined).length;
+  const reader: FeedReader = {
+    async next() {
+      const nothing = (): void => undefined;
+      // No event: it is acknowledged and that is all.
+      const message: FeedMessage = {
+        ...{ subject: "feed.acme.x.y.z", sequence: told.length, at: "", json: "{}", deliveries: 1 },
+        ...{ ack: nothing, retry: nothing, working: nothing },
+      };
+      if (told.push(new WeakRef(message)) < 50) return message;
+      // In a turn of its own the loop's references are gone, too.
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+      const count = left();
+      left = () => count;
+      ending.abort();
+      return null;
+    },
+  };
+  const parts: DeliveryParts = {
+    ...{ streams: system.streams, clock: systemClock, slots: openSlots(1, 1), anywhere: true },
+    ...{ ...times, ack_ms: 1_000, disable: () => Promise.resolve() },
+  };
+  const memory = {
+    note: () => undefined,
+    failingSince: () => null,
+    close: () => Promise.resolve(),
+  };
+  const webhook = {
+    ...{ tenant: "acme", id: systemIds(), url: "", types: [], secret: webhook_secret },
+    ...{ enabled: true, generation: 1, from: "", after: 0 },
+  };
+  await deliver(parts, webhook, reader, memory, ending.signal);
+  expect(left()).toBeLessThan(5);
 });
 
 test("what an endpoint does not take is tried again, then a dead letter; what is behind it goes on", async () => {
