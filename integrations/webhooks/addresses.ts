@@ -3,7 +3,7 @@
  * says otherwise, so that nobody reads our neighbours through us (SSRF). The address that was judged
  * is the one that is connected to: a name that is looked up twice could be another the second time.
  */
-import { lookup } from "node:dns";
+import { Resolver } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
 
 /**
@@ -50,19 +50,53 @@ export function isPublicAddress(address: string): boolean {
   return isIP(bare) === 6 && global.check(bare, "ipv6") && !special.check(bare, "ipv6");
 }
 
-/** The look-up of a connection: refuses a name as soon as one of its addresses is not public. */
-export const publicLookup: LookupFunction = (hostname, options, callback) => {
-  lookup(hostname, { ...options, all: true }, (error, addresses) => {
-    if (error !== null) return callback(error, []);
-    const [first] = addresses;
-    if (first === undefined || !addresses.every(({ address }) => isPublicAddress(address))) {
-      return callback(new PrivateAddress(), []);
-    }
-    return options.all === true
-      ? callback(null, addresses)
-      : callback(null, first.address, first.family);
-  });
-};
+/**
+ * The look-up of a connection: refuses a name as soon as one of its addresses is not public. It asks
+ * the name servers itself, so the signal ends it: what the system looks up takes one of the few threads
+ * that files and passwords wait for, too, as long as a name server that hangs likes, also when we end.
+ */
+export function publicLookup(
+  signal: AbortSignal,
+  /** Name servers, other than the machine's. */
+  servers: readonly string[] | null = null,
+): LookupFunction {
+  return (hostname, options, callback) => {
+    // It needs no server to be what it is (RFC 6761), and not every server knows.
+    if (/(^|\.)localhost\.?$/i.test(hostname)) return callback(new PrivateAddress(), []);
+    const resolver = new Resolver({ timeout: name_server_ms, tries: name_server_tries });
+    if (servers !== null) resolver.setServers(servers);
+    const cancel = (): void => resolver.cancel();
+    signal.addEventListener("abort", cancel, { once: true });
+    const asked = [resolver.resolve4(hostname), resolver.resolve6(hostname)];
+    void Promise.allSettled(asked).then(([four, six]) => {
+      signal.removeEventListener("abort", cancel);
+      const found = [
+        ...of(four).map((address) => ({ address, family: 4 })),
+        ...of(six).map((address) => ({ address, family: 6 })),
+      ];
+      const [first] = found;
+      if (first === undefined) return callback(new UnknownName(), []);
+      if (!found.every(({ address }) => isPublicAddress(address))) {
+        return callback(new PrivateAddress(), []);
+      }
+      return options.all === true
+        ? callback(null, found)
+        : callback(null, first.address, first.family);
+    });
+  };
+}
+const name_server_ms = 2_000;
+const name_server_tries = 2;
+
+const of = (settled: PromiseSettledResult<string[]> | undefined): readonly string[] =>
+  settled?.status === "fulfilled" ? settled.value : [];
+
+/** No name server knows an address of it. */
+export class UnknownName extends Error {
+  constructor() {
+    super("the name has no address");
+  }
+}
 
 /** The host is, or stands for, an address that is nobody's business outside. */
 export class PrivateAddress extends Error {

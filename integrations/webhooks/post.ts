@@ -8,7 +8,7 @@ import { request as plain } from "node:http";
 import { request as secure } from "node:https";
 import { isIP } from "node:net";
 import { limits } from "../../schemas/limits.ts";
-import { isPublicAddress, PrivateAddress, publicLookup } from "./addresses.ts";
+import { isPublicAddress, PrivateAddress, publicLookup, UnknownName } from "./addresses.ts";
 
 export interface Posting {
   readonly url: string;
@@ -56,13 +56,14 @@ export function post(
     return Promise.resolve(failed(new PrivateAddress().message));
   }
   const timestamp = Math.floor(now_ms / 1_000);
+  const until = AbortSignal.any([signal, AbortSignal.timeout(timeout_ms)]);
   return new Promise((resolve) => {
     const request = (url.protocol === "https:" ? secure : plain)(url, {
       method: "POST",
       // A connection of its own: one that is kept was judged for another time.
       agent: false,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(timeout_ms)]),
-      ...(anywhere ? {} : { lookup: publicLookup }),
+      signal: until,
+      ...(anywhere ? {} : { lookup: publicLookup(until) }),
       headers: {
         "content-type": "application/cloudevents+json; charset=utf-8",
         "content-length": Buffer.byteLength(body),
@@ -87,7 +88,8 @@ export function post(
       // Of the system's errors only their kind: their texts name addresses.
       const code = "code" in error && typeof error.code === "string" ? error.code : "";
       const late = error.name === "TimeoutError" || code === "ABORT_ERR";
-      const why = error instanceof PrivateAddress ? error.message : code || "it failed";
+      const ours = error instanceof PrivateAddress || error instanceof UnknownName;
+      const why = ours ? error.message : code || "it failed";
       resolve(failed(late ? `no answer in ${timeout_ms} ms` : why));
     });
     request.end(body);
