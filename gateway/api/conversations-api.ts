@@ -300,7 +300,7 @@ export const operations: readonly Operation[] = [
     limit: "command",
     body: PostMessage,
     answers: { 202: Accepted },
-    refuses: ["message_not_found", ...send_refusals],
+    refuses: ["message_not_found", "bad_cursor", ...send_refusals],
     streams: true,
     run: (call, exchange) =>
       asksForStream(exchange)

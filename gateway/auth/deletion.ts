@@ -16,15 +16,24 @@ export async function deleteAccount(service: Service, id: string): Promise<void>
   for (const tenant of tenants) await mayLeave(service, tenant, id);
   for (const tenant of tenants) {
     await deleteConversations(service, tenant, id);
-    // Whoever was cut off here may be no member any more, whom the workspace does not listen to.
-    if ((await service.people.workspace(tenant)).members.has(id)) {
-      await askAndEnd(service, userBy(id), workspaceRef(tenant), "remove-member", { user: id });
-    }
+    await leave(service, tenant, id);
     // What another device of theirs began until the membership ended.
     await deleteConversations(service, tenant, id);
     await askAndEnd(service, gatewayBy, accountRef(id), "leave-tenant", { tenant });
   }
   await askAndEnd(service, userBy(id), accountRef(id), "delete", {});
+}
+
+/** Who was cut off here, or asked twice at once, is no member any more, whom nobody listens to. */
+async function leave(service: Service, tenant: string, user: string): Promise<void> {
+  const isMember = async (): Promise<boolean> =>
+    (await service.people.workspace(tenant)).members.has(user);
+  if (!(await isMember())) return;
+  try {
+    await askAndEnd(service, userBy(user), workspaceRef(tenant), "remove-member", { user });
+  } catch (error) {
+    if (await isMember()) throw error;
+  }
 }
 
 /** Throws `last_owner`; the workspace says the same to who is overtaken behind this. */

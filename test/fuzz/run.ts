@@ -117,7 +117,8 @@ export async function run(options: FuzzOptions): Promise<{ wrong: string[]; summ
 
   /** Somebody else's conversation, turn after turn; how many were answered, and how soon. */
   async function converse(): Promise<string> {
-    const client = served.client();
+    // Nobody whom the attackers may be: the page signs them in as its visitor.
+    const client = served.client("elsewhere", "somebody");
     const id = newId();
     const story = openStory((why) => note(`somebody else: ${why}`));
     client.begin(id, story);

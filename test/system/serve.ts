@@ -16,7 +16,7 @@ export interface Served {
   token(tenant?: string, user?: string): Promise<string>;
   /** An HTTP request as a user; parsed JSON. */
   get<T>(path: string): Promise<T>;
-  client(): Client;
+  client(tenant?: string, user?: string): Client;
   /** Sends a signal and waits for the end: the exit code, null after a kill. */
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
@@ -126,7 +126,8 @@ export async function startServe(
       if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
       return (await response.json()) as T;
     },
-    client: () => connect({ url: `${url.replace("http", "ws")}/ws/chat`, token: () => token() }),
+    client: (tenant, user) =>
+      connect({ url: `${url.replace("http", "ws")}/ws/chat`, token: () => token(tenant, user) }),
     end(signal) {
       child.kill(signal);
       return gone;

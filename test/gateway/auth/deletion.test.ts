@@ -118,6 +118,24 @@ test("no workspace is left to members without an owner: nothing is begun", async
   await isErased(accountRef(dora));
 });
 
+test("whoever is overtaken by the same request of another device is told that it is gone", async () => {
+  const email = "eve@example.org";
+  await register(here, email);
+  const own = commandPublisher(running.world.system.streams, secret);
+  const overtaken = await running.another({
+    publish: {
+      async publish(command) {
+        if (command.name === "remove-member") {
+          expect((await remove(here, email)).status).toBe(204);
+        }
+        return own.publish(command);
+      },
+    },
+  });
+  const answer = await remove(overtaken, email);
+  expect(answer).toMatchObject({ status: 404, body: { code: "not_found" } });
+});
+
 test.each(["delete", "remove-member", "leave-tenant"])(
   "I1: cut off before %s, the same request finishes it",
   async (name) => {
