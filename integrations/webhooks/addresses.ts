@@ -3,8 +3,10 @@
  * says otherwise, so that nobody reads our neighbours through us (SSRF). The address that was judged
  * is the one that is connected to: a name that is looked up twice could be another the second time.
  */
+import type { LookupAddress } from "node:dns";
 import { Resolver } from "node:dns/promises";
 import { BlockList, isIP, type LookupFunction } from "node:net";
+import { callbackify } from "node:util";
 
 /**
  * Everything that the registries of special addresses keep out of the public internet (RFC 6890), and
@@ -60,30 +62,39 @@ export function publicLookup(
   /** Name servers, other than the machine's. */
   servers: readonly string[] | null = null,
 ): LookupFunction {
-  return (hostname, options, callback) => {
-    // It needs no server to be what it is (RFC 6761), and not every server knows.
-    if (/(^|\.)localhost\.?$/i.test(hostname)) return callback(new PrivateAddress(), []);
-    const resolver = new Resolver({ timeout: name_server_ms, tries: name_server_tries });
-    if (servers !== null) resolver.setServers(servers);
-    const cancel = (): void => resolver.cancel();
-    signal.addEventListener("abort", cancel, { once: true });
-    const asked = [resolver.resolve4(hostname), resolver.resolve6(hostname)];
-    void Promise.allSettled(asked).then(([four, six]) => {
-      signal.removeEventListener("abort", cancel);
-      const found = [
-        ...of(four).map((address) => ({ address, family: 4 })),
-        ...of(six).map((address) => ({ address, family: 6 })),
-      ];
-      const [first] = found;
-      if (first === undefined) return callback(new UnknownName(), []);
-      if (!found.every(({ address }) => isPublicAddress(address))) {
-        return callback(new PrivateAddress(), []);
-      }
-      return options.all === true
-        ? callback(null, found)
-        : callback(null, first.address, first.family);
+  return (hostname, options, callback) =>
+    lookUp(hostname, signal, servers, (error, found) => {
+      const [first] = found ?? [];
+      if (first === undefined) callback(error ?? new UnknownName(), []);
+      else if (options.all === true) callback(null, found);
+      else callback(null, first.address, first.family);
     });
-  };
+}
+
+const lookUp = callbackify(publicAddresses);
+
+/** Throws `UnknownName`, `PrivateAddress`. */
+async function publicAddresses(
+  hostname: string,
+  signal: AbortSignal,
+  servers: readonly string[] | null,
+): Promise<LookupAddress[]> {
+  // It needs no server to be what it is (RFC 6761), and not every server knows.
+  if (/(^|\.)localhost\.?$/i.test(hostname)) throw new PrivateAddress();
+  const resolver = new Resolver({ timeout: name_server_ms, tries: name_server_tries });
+  if (servers !== null) resolver.setServers(servers);
+  const cancel = (): void => resolver.cancel();
+  signal.addEventListener("abort", cancel, { once: true });
+  const asked = [resolver.resolve4(hostname), resolver.resolve6(hostname)];
+  const [four, six] = await Promise.allSettled(asked);
+  signal.removeEventListener("abort", cancel);
+  const found = [
+    ...of(four).map((address) => ({ address, family: 4 })),
+    ...of(six).map((address) => ({ address, family: 6 })),
+  ];
+  if (found.length === 0) throw new UnknownName();
+  if (!found.every(({ address }) => isPublicAddress(address))) throw new PrivateAddress();
+  return found;
 }
 const name_server_ms = 2_000;
 const name_server_tries = 2;
