@@ -23,7 +23,7 @@ const word_chars = sockets > 100 ? 128 : 1_024;
 interface Reader {
   readonly socket: WebSocket;
   readonly transcript: Transcript;
-  readonly wrong: unknown[];
+  readonly wrong: string[];
   /** How many answers it was told whole. */
   ends: number;
 }
@@ -46,7 +46,7 @@ async function openReader(token: string, conversation: string): Promise<Reader> 
           reader.transcript.story.length = 0;
           if (frame.type === "end") reader.ends++;
         } catch (error) {
-          reader.wrong.push(error);
+          reader.wrong.push(String(error).slice(0, 300));
         }
       }
     });
