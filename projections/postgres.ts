@@ -2,8 +2,9 @@
  * The only door to SQL. On Postgres a bounded pool, on PGlite one connection: PGlite is one session
  * for all its clients, so nothing here or above may use SET (other than SET LOCAL), LISTEN, NOTIFY,
  * advisory locks, temporary tables or named statements but those of `statements.ts`. A lost connection
- * mends itself with the next query. Whatever may pass by itself is thrown as `AppError("unavailable")`; any other SQL error
- * comes as the driver threw it, and `sqlState` reads its code.
+ * mends itself with the next query. Whatever may pass by itself is thrown as
+ * `AppError("unavailable")`; any other SQL error comes as the driver threw it, and `sqlState` reads its
+ * code.
  */
 import pg from "pg";
 import { AppError } from "../schemas/errors.ts";

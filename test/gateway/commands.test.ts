@@ -29,7 +29,9 @@ test("I10: one tenant's unanswered commands leave room for another's, also when 
   const most = limits.commands_in_flight_per_tenant_max;
   const flood = Array.from({ length: most }, () => send("acme"));
   expect(commands.inFlight).toBe(most);
-  expect(await send("acme")).toBe("tenant_busy");
+  const refused = send("acme");
+  expect(commands.inFlight).toBe(most);
+  expect(await refused).toBe("tenant_busy");
   const other = send("globex");
   expect(commands.inFlight).toBe(most + 1);
   // Answered, they give their places back.
