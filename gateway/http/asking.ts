@@ -6,13 +6,12 @@ import { createHash } from "node:crypto";
 import { type CommandName, parseCommand, type PublicCommandName } from "../../schemas/commands.ts";
 import { AppError } from "../../schemas/errors.ts";
 import type { PostMessage } from "../../schemas/http.ts";
-import { type ActorRef, isUuid } from "../../schemas/ids.ts";
+import type { ActorRef } from "../../schemas/ids.ts";
 import type { Of } from "../../schemas/validate.ts";
 import type { Call } from "./call.ts";
 import type { Outcome } from "../commands.ts";
 import { command, conversationRef } from "../service.ts";
 
-/** A command that took effect. */
 /** What a command that took effect is answered. */
 export type Done = Extract<Outcome, { ok: true }>;
 
@@ -22,12 +21,15 @@ export function derivedId(...parts: readonly string[]): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 
-/** The command's id: the body's, else the `Idempotency-Key`'s own or made of it, else a new one. */
+/**
+ * The command's id: the body's, else one that is made of the `Idempotency-Key` and of what is asked, else
+ * a new one. A key that is a UUID is no id either: the same one at another route would be told that what
+ * it asks for there has been done.
+ */
 export function commandId(call: Call, scope: string, wished?: string): string {
   if (wished !== undefined) return wished;
   const { idempotencyKey: key, who } = call;
-  if (key === null) return call.service.ports.ids();
-  return isUuid(key) ? key : derivedId(who.tenant, who.user, scope, key);
+  return key === null ? call.service.ports.ids() : derivedId(who.tenant, who.user, scope, key);
 }
 
 /** Sends a command; throws what refuses it. */

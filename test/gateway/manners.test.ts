@@ -113,6 +113,20 @@ test("an Idempotency-Key with another body is refused, of another caller or plac
   expect(running.problems).toEqual([]);
 });
 
+test("I2: an Idempotency-Key is of its route alone, also when it is a UUID", async () => {
+  const user = "keys";
+  const headers = { "idempotency-key": systemIds() };
+  const made = await running.http("POST", api, { user, body: { title: "a" }, headers });
+  const path = `${api}/${String(made.body["id"])}`;
+  const post = { user, body: { text: "one" }, headers };
+  const posted = await running.http("POST", `${path}/messages`, post);
+  const changed = await running.http("PATCH", path, { user, body: { title: "b" }, headers });
+  expect([posted.status, changed.status, changed.body["title"]]).toEqual([202, 200, "b"]);
+  expect((await running.http("POST", `${path}/messages`, post)).body).toEqual(posted.body);
+  expect((await running.http("DELETE", path, { user, headers })).status).toBe(204);
+  expect((await running.http("GET", path, { user })).status).toBe(410);
+});
+
 describe("methods, versions and paths", () => {
   test("what is not there says so with a code, in the form of every problem", async () => {
     const asked: [string, string, number, string][] = [
