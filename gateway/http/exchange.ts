@@ -125,7 +125,11 @@ export class Exchange {
     this.path = req.getUrl();
     this.query = new URLSearchParams(req.getQuery());
     const headers = new Map<string, string>();
-    req.forEach((name, value) => headers.set(name, value));
+    // One that comes twice is the list of both (RFC 9110 §5.3), so that neither hides the other.
+    req.forEach((name, value) => {
+      const before = headers.get(name);
+      headers.set(name, before === undefined ? value : `${before}, ${value}`);
+    });
     this.headers = headers;
     this.peer = Buffer.from(res.getRemoteAddressAsText()).toString();
     const trace = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(this.header("traceparent"));
@@ -155,6 +159,15 @@ export class Exchange {
 
   get done(): boolean {
     return this.#done;
+  }
+
+  /**
+   * Whether its length can be read in two ways, which a proxy in front may do otherwise than the server
+   * does, and take for another request what was the body of this one (RFC 9112 §6.3).
+   */
+  get ambiguous(): boolean {
+    const coding = this.header("transfer-encoding").toLowerCase();
+    return this.header("content-length").includes(",") || !["", "chunked"].includes(coding);
   }
 
   /** The body's bytes; call it before anything is awaited. Throws `too_large`, `overloaded`. */

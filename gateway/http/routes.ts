@@ -96,6 +96,13 @@ export async function handle(
   if (speaksOpenAi(exchange.path)) exchange.refuseAs(openAiRefusal);
   try {
     letOriginRead(exchange, corsOrigins);
+    if (exchange.ambiguous) {
+      exchange.last = true;
+      throw new AppError(
+        "bad_request",
+        "The length of the body is said twice, or in another coding.",
+      );
+    }
     if (exchange.method === "OPTIONS") {
       return answerOptions(exchange, methodsOf(exchange, service), corsOrigins);
     }

@@ -217,6 +217,25 @@ describe("HTTP requests", () => {
     expect((await fetch(`${running.gateway.url}/health`)).status).toBe(200);
   });
 
+  test("I10: a header that comes twice hides neither, and no body has two lengths", async () => {
+    const [mine, theirs] = await Promise.all(
+      ["mallory", "victim"].map((user) => running.token(user)),
+    );
+    const json = "Content-Type: application/json";
+    const asked: [string, number, string][] = [
+      [`Authorization: Bearer ${theirs}\r\n${json}\r\nContent-Length: 2`, 401, "unauthenticated"],
+      [`${json}\r\nContent-Length: 2\r\nContent-Length: 40`, 400, "bad_request"],
+      [`${json}\r\nTransfer-Encoding: gzip, chunked`, 400, "bad_request"],
+    ];
+    for (const [more, status, code] of asked) {
+      const chunked = more.includes("chunked") ? "2\r\n{}\r\n0\r\n\r\n" : "{}";
+      const heard = await raw(Buffer.from(`${head(mine ?? "", more)}${chunked}`));
+      expect([more, heard]).toEqual([more, expect.stringMatching(`^HTTP/1.1 ${status} `)]);
+      expect(heard).toContain(`"code":"${code}"`);
+      expect(heard.match(/HTTP\/1\.1/g)).toHaveLength(1);
+    }
+  });
+
   test("I11: a body far over the limit is refused by name, and a next request is served", async () => {
     for (const bytes of [limits.body_bytes_max + 1, 8 * 1024 * 1024]) {
       const { status, body } = await running.http("POST", path, {
