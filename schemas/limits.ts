@@ -40,6 +40,10 @@ assert(
 );
 assert(l.frame_bytes_max < l.command_bytes_max, "a client's frame fits a command");
 assert(
+  l.frame_bytes_max < l.frame_gathered_bytes_max,
+  "whoever sends a frame that is a little too long is told so",
+);
+assert(
   l.answer_chars_max * 12 < l.message_bytes_max,
   "an ending event (text, frame lengths and times, sealed in base64) fits a NATS message",
 );

@@ -14,9 +14,6 @@ import { Session, type Wire } from "./socket.ts";
 
 export type Socket = WebSocket<SocketData>;
 
-/** Above our own limit, so that an oversized frame is refused with a close code, not cut off. */
-const native_frame_bytes_max = 2 * 1024 * 1024;
-
 /** Every open socket is in `sockets` from its beginning to its end. */
 export function socketBehavior(parts: {
   readonly service: Service;
@@ -30,7 +27,7 @@ export function socketBehavior(parts: {
 }): WebSocketBehavior<SocketData> {
   const { service, origins, sockets, exchangeOf, retiring, stopping } = parts;
   return {
-    maxPayloadLength: native_frame_bytes_max,
+    maxPayloadLength: limits.frame_gathered_bytes_max,
     maxBackpressure: limits.socket_buffer_bytes_max,
     idleTimeout: limits.socket_idle_s,
     sendPingsAutomatically: true,
@@ -69,6 +66,12 @@ export function socketBehavior(parts: {
       if (session !== null) return session.text(text);
       if (early.length >= limits.frames_unready_max) return fail(ws, "overloaded");
       early.push(text);
+    },
+    ping(ws, message) {
+      // The server has answered by itself; whoever does not read that is no better than who asks so.
+      const { share } = ws.getUserData();
+      share.is(ws.getBufferedAmount());
+      if (!share.answered(message.byteLength)) fail(ws, "slow_consumer");
     },
     drain(ws) {
       const { share, session } = ws.getUserData();

@@ -119,6 +119,12 @@ describe("WebSocket frames", () => {
     huge.socket.send("x".repeat(3 * 1024 * 1024));
     // Above its own limit the native server closes without a close frame.
     expect([1006, 1009]).toContain((await huge.closed).code);
+    const whole = await open();
+    const { frame_gathered_bytes_max: most_bytes } = limits;
+    whole.socket.send("x".repeat(most_bytes / 2), { fin: false });
+    whole.socket.send("x".repeat(most_bytes), { fin: false });
+    // I11: what never comes whole is not gathered without an end.
+    expect((await whole.closed).code).toBe(1006);
     const binary = await open();
     binary.socket.send(Buffer.from("{}"), { binary: true });
     expect(await binary.closed).toEqual({ code: 1003, reason: "binary_frame" });
@@ -128,6 +134,25 @@ describe("WebSocket frames", () => {
     const most = await open();
     most.socket.send(" ".repeat(limits.frame_bytes_max));
     expect(await most.next("error")).toMatchObject({ code: "bad_json" });
+  });
+
+  test("I11: who pings and never reads what the server answers is closed", async () => {
+    const socket = tcp(running.gateway.port, "127.0.0.1");
+    socket.on("error", () => undefined); // a reset is an answer too
+    const token = await running.token("mallory");
+    const upgrade = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"];
+    const key = `Sec-WebSocket-Key: ${Buffer.alloc(16).toString("base64")}`;
+    const head = ["GET /ws/chat HTTP/1.1", "Host: a", `Authorization: Bearer ${token}`];
+    socket.write([...head, ...upgrade, key, "", ""].join("\r\n"));
+    await once(socket, "data");
+    socket.pause();
+    const ping = Buffer.concat([Buffer.from([0x89, 0x80 | 125, 0, 0, 0, 0]), Buffer.alloc(125)]);
+    // Answered, it is more than two kernels take for whoever does not read, and then some.
+    await new Promise((resolve) => {
+      socket.write(Buffer.concat(Array.from({ length: 200_000 }, () => ping)), resolve);
+    });
+    socket.resume();
+    await once(socket, "close");
   });
 
   test("I10: commands with right shapes and strange contents are refused by name", async () => {

@@ -14,7 +14,7 @@ declare module "ws" {
     /** What was agreed on, joined by commas. */
     readonly extensions: string;
     constructor(url: string, options: { headers?: Record<string, string> });
-    send(data: string | Uint8Array, options?: { binary?: boolean }): void;
+    send(data: string | Uint8Array, options?: { binary?: boolean; fin?: boolean }): void;
     /** Stops reading from the connection, so that the server's buffer fills. */
     pause(): void;
     resume(): void;

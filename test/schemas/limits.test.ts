@@ -37,6 +37,7 @@ test.each([
   ["worker_beat_ms", 1_500, "one lost heartbeat is not a death"],
   ["duplicate_window_ms", 25_000, "the duplicate window exceeds the longest retry"],
   ["frame_bytes_max", 512 * 1024, "a client's frame fits a command"],
+  ["frame_gathered_bytes_max", 64 * 1024, "a little too long is told so"],
   ["answer_chars_max", 800_000, "fits a NATS message"],
   ["ratings_per_conversation_max", 10_000, "readers who rate"],
   ["request_bytes_max", 512 * 1024, "fits a command"],
@@ -56,7 +57,7 @@ test.each([
 });
 
 test("every relation that limits.ts asserts is tried here", () => {
-  expect(source.match(/^assert\(/gm)).toHaveLength(20);
+  expect(source.match(/^assert\(/gm)).toHaveLength(21);
 });
 
 test("there is a wait for every attempt, and every limit is a number above zero", async () => {
