@@ -68,6 +68,11 @@ export interface Instance {
    */
   decide(command: NamedCommand, asking: Asking): Promise<Answer>;
   thaw(): void;
+  /**
+   * The number of the last event that changed what a command changes, for those that shall only be
+   * done at a revision; null where that is the actor's last event of all.
+   */
+  revisionOf(command: NamedCommand): number | null;
   /** Whether somebody may know what came of an earlier command; to others it does not exist (I10). */
   tells(by: By, manages?: boolean): boolean;
   /** Whether the message of a command is held open, and for which kind of turn. */

@@ -106,7 +106,7 @@ export class Line {
       };
       const asking = { id, by, manages, at, ...room };
       // Whoever may not know that it exists is told nothing of where it stands (I10).
-      const moved = loaded.instance.tells(by, manages) && !expects(command, loaded.head.revision);
+      const moved = loaded.instance.tells(by, manages) && !isExpected(loaded, command);
       const answer: Answer = moved
         ? { is: "refused", code: "precondition_failed" }
         : await this.here(loaded.instance.decide(command, asking));
@@ -262,9 +262,12 @@ export class Line {
   }
 }
 
-/** Whether a command that names the revision it was decided on finds the actor there. */
-const expects = ({ data }: NamedCommand, revision: number): boolean =>
-  !("ifRevision" in data) || data.ifRevision === undefined || data.ifRevision === revision;
+/** Whether a command that names the revision it was decided on finds what it changes there. */
+function isExpected({ instance, head }: Loaded, command: NamedCommand): boolean {
+  const { data } = command;
+  if (!("ifRevision" in data) || data.ifRevision === undefined) return true;
+  return data.ifRevision === (instance.revisionOf(command) ?? head.revision);
+}
 
 /** Nothing is wrong but that a service cannot be reached. */
 export const isAway = (error: unknown): boolean =>

@@ -41,6 +41,8 @@ export interface Still<M extends AnyStateMachine, C extends NamedCommand> {
   /** Pure; every event it answers may follow the one before. */
   decide(snapshot: SnapshotFrom<M>, command: C, asking: Asking): Answer;
   tells(ref: ActorRef, by: By): boolean;
+  /** The revision of what a command changes; 0 while nothing has. */
+  revisionOf(snapshot: SnapshotFrom<M>, command: C): number | null;
   /** The command that deleted it; null while it is there. */
   deletedBy(snapshot: SnapshotFrom<M>): string | null;
 }
@@ -152,6 +154,7 @@ function createInstance<M extends AnyStateMachine, C extends NamedCommand>(
       return Promise.resolve(answer);
     },
     tells: (by) => still.tells(ref, by),
+    revisionOf: (command) => (still.takes(command) ? still.revisionOf(snapshot, command) : null),
     leaseOf: (command) =>
       still.deletedBy(snapshot) === command && !erased.has(refKey(ref)) ? "running" : "none",
     running: () => null,

@@ -54,11 +54,12 @@ export function decide(
       return decided(...closed(there, "removed"), event("account.left", { tenant }));
     }
     case "update-profile":
-      return decided(event("profile.updated", command.data));
+      return decided(event("profile.updated", { name: command.data.name }));
     case "update-settings": {
-      const size = Buffer.byteLength(JSON.stringify(command.data.settings));
+      const { settings } = command.data;
+      const size = Buffer.byteLength(JSON.stringify(settings));
       if (size <= limits.settings_bytes_max)
-        return decided(event("settings.updated", command.data));
+        return decided(event("settings.updated", { settings }));
       return refused(
         "too_large",
         `Settings are at most ${limits.settings_bytes_max} bytes of JSON.`,

@@ -6,6 +6,7 @@ import type { Kind } from "../kind.ts";
 import { type Eraser, stillKind } from "../still-kind.ts";
 import { decide, mayAct } from "./decide.ts";
 import { accountMachine } from "./machine.ts";
+import { revisionOf } from "./revisions.ts";
 
 export const accountKind = (ports: Eraser["ports"], mailboxes: Eraser["mailboxes"]): Kind =>
   stillKind(
@@ -16,6 +17,7 @@ export const accountKind = (ports: Eraser["ports"], mailboxes: Eraser["mailboxes
       takes: isAccountCommand,
       decide: ({ value, context }, command, asking) => decide(value, context, command, asking),
       tells: mayAct,
+      revisionOf: ({ context }, command) => revisionOf(context, command),
       deletedBy: ({ context }) => context.deletedBy,
     },
     { ports, mailboxes },

@@ -23,6 +23,11 @@ export interface Session {
 
 export interface AccountState {
   readonly ref: ActorRef;
+  /** The number of the last event. */
+  readonly revision: number;
+  /** The numbers of the last events that changed its profile and its settings; 0 while none has. */
+  readonly profile: number;
+  readonly settings: number;
   readonly tenants: readonly string[];
   /** Oldest first. */
   readonly sessions: readonly Session[];
@@ -35,7 +40,8 @@ export type AccountEvent = {
 }[AccountEventType];
 
 export const initialState = (ref: ActorRef): AccountState => ({
-  ...{ ref, tenants: [], sessions: [], deletedBy: null },
+  ...{ ref, revision: 0, profile: 0, settings: 0 },
+  ...{ tenants: [], sessions: [], deletedBy: null },
 });
 
 /**
@@ -51,8 +57,16 @@ export const sessionOf = (state: AccountState, session: string): Session | undef
   state.sessions.find((one) => one.session === session);
 
 /** The state after an event that the machine has allowed. */
-export function evolve(state: AccountState, event: AccountEvent): AccountState {
+export function evolve(before: AccountState, event: AccountEvent): AccountState {
+  const state = { ...before, revision: before.revision + 1 };
+  const { revision } = state;
   switch (event.type) {
+    case "account.registered":
+      return { ...state, profile: revision, settings: revision };
+    case "profile.updated":
+      return { ...state, profile: revision };
+    case "settings.updated":
+      return { ...state, settings: revision };
     case "account.joined":
       return { ...state, tenants: [...state.tenants, event.data.tenant] };
     case "account.left":
@@ -77,9 +91,6 @@ export function evolve(state: AccountState, event: AccountEvent): AccountState {
       const sessions = state.sessions.filter(({ session }) => session !== event.data.session);
       return { ...state, sessions };
     }
-    case "account.registered":
-    case "profile.updated":
-    case "settings.updated":
     case "password.changed":
       return state;
   }

@@ -176,6 +176,7 @@ function createInstance(
     },
     // Bounded by what `full` refuses.
     commands_max: Number.POSITIVE_INFINITY,
+    revisionOf: () => null,
     thaw() {
       current()?.thaw();
     },

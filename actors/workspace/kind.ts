@@ -6,6 +6,7 @@ import type { Kind } from "../kind.ts";
 import { stillKind } from "../still-kind.ts";
 import { decide, mayAct } from "./decide.ts";
 import { workspaceMachine } from "./machine.ts";
+import { revisionOf } from "./revisions.ts";
 
 export const workspaceKind: Kind = stillKind(
   {
@@ -15,6 +16,7 @@ export const workspaceKind: Kind = stillKind(
     takes: isWorkspaceCommand,
     decide: ({ context }, command, asking) => decide(context, command, asking),
     tells: (_, by) => mayAct(by),
+    revisionOf: ({ context }, command) => revisionOf(context, command),
     // A tenant ends with its last conversation, never its workspace.
     deletedBy: () => null,
   },

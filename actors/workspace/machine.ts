@@ -73,7 +73,7 @@ export const workspaceMachine = setup({
     isWebhook: ({ context: { webhooks }, event }) =>
       isOfWebhook(event) && get(webhooks, event.data.webhook) !== undefined,
     isEnabledWebhook: ({ context: { webhooks }, event }) =>
-      event.type === "webhook.disabled" && get(webhooks, event.data.webhook) === true,
+      event.type === "webhook.disabled" && get(webhooks, event.data.webhook)?.enabled === true,
   },
 }).createMachine({
   id: "workspace",

@@ -59,10 +59,10 @@ function isMeant(state: WorkspaceState, { by, role }: Invitation): boolean {
 export function configure(
   _: WorkspaceState,
   { role }: Caller,
-  data: CommandData<"configure">,
+  { name }: CommandData<"configure">,
 ): Answer {
   if (!allows(role, null, "workspace.write")) return refused("forbidden");
-  return decided(event("workspace.configured", data));
+  return decided(event("workspace.configured", { name }));
 }
 
 export function changeMember(

@@ -26,12 +26,22 @@ export interface Key {
   readonly secret: string;
 }
 
+export interface Webhook {
+  readonly enabled: boolean;
+  /** The number of the last event that changed it. */
+  readonly revision: number;
+}
+
 export interface WorkspaceState {
   readonly ref: ActorRef;
+  /** The number of the last event. */
+  readonly revision: number;
   /** The root of the last anchor; 64 zeros while there is none. */
   readonly root: string;
   /** The last EVENTS sequence that an anchor covers; 0 while there is none. */
   readonly sequence: number;
+  /** The number of the last event that named it; 0 while none has. */
+  readonly named: number;
   /** Somebody has opened it, and nobody can again. */
   readonly opened: boolean;
   readonly members: Table<Role>;
@@ -39,8 +49,7 @@ export interface WorkspaceState {
   readonly owners: number;
   readonly invitations: Table<Invitation>;
   readonly keys: Table<Key>;
-  /** Whether each webhook is enabled. */
-  readonly webhooks: Table<boolean>;
+  readonly webhooks: Table<Webhook>;
 }
 
 export type WorkspaceEvent = {
@@ -48,19 +57,23 @@ export type WorkspaceEvent = {
 }[WorkspaceEventType];
 
 export const initialState = (ref: ActorRef): WorkspaceState => ({
-  ...{ ref, root: zero_hash, sequence: 0, opened: false, owners: 0 },
+  ...{ ref, revision: 0, root: zero_hash, sequence: 0, named: 0, opened: false, owners: 0 },
   ...{ members: empty_table, invitations: empty_table, keys: empty_table, webhooks: empty_table },
 });
 
 /** The state after an event that the machine has allowed. */
-export function evolve(state: WorkspaceState, event: WorkspaceEvent): WorkspaceState {
+export function evolve(before: WorkspaceState, event: WorkspaceEvent): WorkspaceState {
+  const state = { ...before, revision: before.revision + 1 };
+  const { revision } = state;
   switch (event.type) {
     case "chain.anchored": {
       const { root, sequence } = event.data;
       return { ...state, root, sequence };
     }
     case "workspace.opened":
-      return { ...state, opened: true };
+      return { ...state, named: revision, opened: true };
+    case "workspace.configured":
+      return { ...state, named: revision };
     case "member.added":
     case "member.changed":
       return withMember(state, event.data.user, event.data.role);
@@ -81,21 +94,25 @@ export function evolve(state: WorkspaceState, event: WorkspaceEvent): WorkspaceS
     case "key.revoked":
       return { ...state, keys: without(state.keys, event.data.key) };
     case "webhook.created":
-      return { ...state, webhooks: put(state.webhooks, event.data.webhook, true) };
+      return {
+        ...state,
+        webhooks: put(state.webhooks, event.data.webhook, { enabled: true, revision }),
+      };
     case "webhook.changed": {
-      const { webhook, enabled } = event.data;
-      return enabled === null
-        ? state
-        : { ...state, webhooks: put(state.webhooks, webhook, enabled) };
+      const { webhook } = event.data;
+      const enabled = event.data.enabled ?? get(state.webhooks, webhook)?.enabled ?? true;
+      return { ...state, webhooks: put(state.webhooks, webhook, { enabled, revision }) };
     }
     case "webhook.disabled":
-      return { ...state, webhooks: put(state.webhooks, event.data.webhook, false) };
+      return {
+        ...state,
+        webhooks: put(state.webhooks, event.data.webhook, { enabled: false, revision }),
+      };
     case "webhook.removed":
       return { ...state, webhooks: without(state.webhooks, event.data.webhook) };
     case "webhook.tested":
     case "webhook.replayed":
     case "log.exported":
-    case "workspace.configured":
       return state;
   }
 }

@@ -30,19 +30,20 @@ export function ofWebhook(
   command: OfWebhook,
 ): Answer {
   if (!allows(role, null, "webhooks.write")) return refused("forbidden");
-  const enabled = get(webhooks, command.data.webhook);
-  if (enabled === undefined) {
+  const found = get(webhooks, command.data.webhook);
+  if (found === undefined) {
     return command.name === "remove-webhook" ? already_so : refused("not_found");
   }
   switch (command.name) {
     case "change-webhook": {
-      const { url, types, secret, enabled: wanted } = command.data;
+      const { ifRevision: _, ...change } = command.data;
+      const { url, types, secret, enabled } = change;
       const same = url === null && types === null && secret === null;
-      if (same && (wanted === null || wanted === enabled)) return already_so;
-      return decided(event("webhook.changed", command.data));
+      if (same && (enabled === null || enabled === found.enabled)) return already_so;
+      return decided(event("webhook.changed", change));
     }
     case "remove-webhook":
-      return decided(event("webhook.removed", command.data));
+      return decided(event("webhook.removed", { webhook: command.data.webhook }));
     case "test-webhook":
       return decided(event("webhook.tested", command.data));
     case "replay-webhook":
@@ -54,6 +55,6 @@ export function disableWebhook(
   { webhooks }: WorkspaceState,
   { webhook }: CommandData<"disable-webhook">,
 ): Answer {
-  const disabled = get(webhooks, webhook) !== true;
+  const disabled = get(webhooks, webhook)?.enabled !== true;
   return disabled ? already_so : decided(event("webhook.disabled", { webhook }));
 }

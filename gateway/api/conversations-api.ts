@@ -27,7 +27,7 @@ import { commandId, derivedId, type Done, run, send } from "../http/asking.ts";
 import { type Call, limitOf, oneOf, type Shown } from "../http/call.ts";
 import { asksForStream, streamMessages, streamPost } from "../turns/messages-stream.ts";
 import { send_refusals } from "../turns/send-refusals.ts";
-import { expectedRevision, revisionTag } from "../http/conditions.ts";
+import { onlyAt, revisionTag } from "../http/conditions.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { conversationRef } from "../service.ts";
 
@@ -146,17 +146,13 @@ export async function listMessages(call: Call, id: string): Promise<Shown<Page<M
   return { value: messages, sequence: seen };
 }
 
-/** What a command carries when it shall only be done at this revision. */
-const only = (revision: number | undefined): { ifRevision?: number } =>
-  revision === undefined ? {} : { ifRevision: revision };
-
 async function patchOne(
   call: Call<Of<typeof UpdateConversation>>,
   id: string,
-  revision: number | undefined,
+  only: { readonly ifRevision?: number },
 ): Promise<Shown<Conversation>> {
   const ref = conversationRef(call.who, id);
-  const data = { ...call.body, ...only(revision) };
+  const data = { ...call.body, ...only };
   const done = await run(call, ref, "update", commandId(call, `update ${id}`), data);
   return readAt(call, ref, done.sequence);
 }
@@ -164,10 +160,10 @@ async function patchOne(
 async function deleteOne(
   call: Call,
   id: string,
-  revision: number | undefined,
+  only: { readonly ifRevision?: number },
 ): Promise<Shown<null>> {
   const ref = conversationRef(call.who, id);
-  const done = await run(call, ref, "delete", commandId(call, `delete ${id}`), only(revision));
+  const done = await run(call, ref, "delete", commandId(call, `delete ${id}`), only);
   return { value: null, sequence: done.sequence };
 }
 
@@ -220,7 +216,7 @@ const deleting = (id: string, path: `/${string}`): Operation =>
     limit: "command",
     answers: { 204: null },
     refuses: ["precondition_failed"],
-    run: (call, exchange) => deleteOne(call, call.param("id"), expectedRevision(exchange)),
+    run: (call, exchange) => deleteOne(call, call.param("id"), onlyAt(exchange)),
   });
 
 export const operations: readonly Operation[] = [
@@ -269,7 +265,7 @@ export const operations: readonly Operation[] = [
       "precondition_failed",
       "stale",
     ],
-    run: (call, exchange) => patchOne(call, call.param("id"), expectedRevision(exchange)),
+    run: (call, exchange) => patchOne(call, call.param("id"), onlyAt(exchange)),
   }),
   deleting("deleteConversation", `${base}/{id}`),
   deleting("deleteChatHistory", `${history}/{id}`),

@@ -17,8 +17,9 @@ import {
 import { openRecords } from "../../streams/feed/records.ts";
 import { ask, userBy } from "../auth/ask.ts";
 import { type Minted, mint } from "../auth/once.ts";
-import { commandId } from "../http/asking.ts";
+import { commandIdAt } from "../http/asking.ts";
 import type { Call } from "../http/call.ts";
+import { onlyAt, revisionTag } from "../http/conditions.ts";
 import { type Operation, operation } from "../http/operation.ts";
 
 const base = "/api/v1/webhooks";
@@ -26,12 +27,17 @@ const common = { tag: "webhooks", access: "webhooks.write" } as const;
 
 const secretOf = ({ secret }: Minted): string => `whsec_${secret.toString("base64")}`;
 
+interface Found {
+  readonly webhook: Webhook;
+  readonly headers: { readonly ETag: string };
+}
+
 /** The webhook of this id in the caller's own tenant. Throws `not_found`. */
-async function found({ service, who, param }: Call): Promise<Webhook> {
-  const { webhooks } = await service.people.workspace(who.tenant);
-  const webhook = webhooks.get(param("id"));
+async function found({ service, who }: Call, id: string): Promise<Found> {
+  const { webhooks, webhookRevisions } = await service.people.workspace(who.tenant);
+  const webhook = webhooks.get(id);
   if (webhook === undefined) throw new AppError("not_found");
-  return webhook;
+  return { webhook, headers: { ETag: revisionTag(webhookRevisions.get(id) ?? 0) } };
 }
 
 export const operations: readonly Operation[] = [
@@ -53,10 +59,8 @@ export const operations: readonly Operation[] = [
       const data = { webhook: id, url, types, secret };
       const ref = workspaceRef(who.tenant);
       await ask(service, userBy(who.user), ref, "create-webhook", data, minted.command);
-      const { webhooks } = await service.people.workspace(who.tenant);
-      const made = webhooks.get(id);
-      if (made === undefined) throw new AppError("not_found");
-      return { value: { ...made, secret }, sequence: 0 };
+      const { webhook, headers } = await found(call, id);
+      return { value: { ...webhook, secret }, sequence: 0, headers };
     },
   }),
   operation({
@@ -80,7 +84,10 @@ export const operations: readonly Operation[] = [
     limit: "read",
     summary: "One webhook, without its secret.",
     answers: { 200: Webhook },
-    run: async (call) => ({ value: await found(call), sequence: 0 }),
+    async run(call) {
+      const { webhook, headers } = await found(call, call.param("id"));
+      return { value: webhook, sequence: 0, headers };
+    },
   }),
   operation({
     ...common,
@@ -91,17 +98,19 @@ export const operations: readonly Operation[] = [
     summary: "Changes it, switches it on or off, or gives it another secret, shown this once.",
     body: ChangeWebhook,
     answers: { 200: WebhookMaybeSecret },
-    async run(call) {
+    refuses: ["precondition_failed"],
+    async run(call, exchange) {
       const { service, who, body } = call;
-      const { id } = await found(call);
+      const id = call.param("id");
+      await found(call, id);
       const minted = await mint(call, `change webhook ${id}`);
       const secret = body.rotateSecret === true ? secretOf(minted) : null;
       const { url = null, types = null, enabled = null } = body;
-      const data = { webhook: id, url, types, secret, enabled };
+      const data = { webhook: id, url, types, secret, enabled, ...onlyAt(exchange) };
       const ref = workspaceRef(who.tenant);
       await ask(service, userBy(who.user), ref, "change-webhook", data, minted.command);
-      const webhook = await found(call);
-      return { value: secret === null ? webhook : { ...webhook, secret }, sequence: 0 };
+      const { webhook, headers } = await found(call, id);
+      return { value: secret === null ? webhook : { ...webhook, secret }, sequence: 0, headers };
     },
   }),
   operation({
@@ -112,11 +121,14 @@ export const operations: readonly Operation[] = [
     limit: "command",
     summary: "Ends it; what it was not told yet it is not told.",
     answers: { 204: null },
-    async run(call) {
+    refuses: ["precondition_failed"],
+    async run(call, exchange) {
       const { service, who } = call;
-      const { id: webhook } = await found(call);
+      const webhook = call.param("id");
+      await found(call, webhook);
       const ref = workspaceRef(who.tenant);
-      await ask(service, userBy(who.user), ref, "remove-webhook", { webhook });
+      const data = { webhook, ...onlyAt(exchange) };
+      await ask(service, userBy(who.user), ref, "remove-webhook", data);
       return { value: null, sequence: 0 };
     },
   }),
@@ -130,9 +142,10 @@ export const operations: readonly Operation[] = [
     answers: { 202: null },
     async run(call) {
       const { service, who } = call;
-      const { id: webhook } = await found(call);
+      const webhook = call.param("id");
+      await found(call, webhook);
       const ref = workspaceRef(who.tenant);
-      const command = commandId(call, `test ${webhook}`);
+      const command = commandIdAt(call, `test ${webhook}`);
       await ask(service, userBy(who.user), ref, "test-webhook", { webhook }, command);
       return { value: null, sequence: 0 };
     },
@@ -148,13 +161,14 @@ export const operations: readonly Operation[] = [
     answers: { 202: null },
     async run(call) {
       const { service, who, body } = call;
-      const { id: webhook } = await found(call);
+      const webhook = call.param("id");
+      await found(call, webhook);
       const { from } = body;
       if (Date.parse(from) > service.ports.clock.now()) {
         throw new AppError("bad_request", "from lies in the future");
       }
       const ref = workspaceRef(who.tenant);
-      const command = commandId(call, `replay ${webhook}`);
+      const command = commandIdAt(call, `replay ${webhook}`);
       await ask(service, userBy(who.user), ref, "replay-webhook", { webhook, from }, command);
       return { value: null, sequence: 0 };
     },
@@ -168,7 +182,8 @@ export const operations: readonly Operation[] = [
     summary: "Its newest deliveries, newest first, a second late at most.",
     answers: { 200: WebhookDeliveries },
     async run(call) {
-      const { id } = await found(call);
+      const id = call.param("id");
+      await found(call, id);
       const records = await openRecords(call.service.ports.streams);
       const { failingSince, deliveries } = await records.read(call.who.tenant, id);
       return { value: { failingSince, items: deliveries, next: null }, sequence: 0 };

@@ -11,6 +11,9 @@ export interface SessionView {
 }
 
 export interface AccountView {
+  /** The number of the last event that changed its name, and of the one that changed its settings. */
+  readonly profileRevision: number;
+  readonly settingsRevision: number;
   /** Whether it has been registered and is not deleted. */
   readonly active: boolean;
   readonly home: string;
@@ -26,16 +29,24 @@ export interface AccountView {
 
 export const noAccount: AccountView = {
   ...{ active: false, home: "", email: "", name: "", password: "", settings: {} },
-  ...{ tenants: [], sessions: new Map() },
+  ...{ tenants: [], sessions: new Map(), profileRevision: 0, settingsRevision: 0 },
 };
 
-export const foldAccount = (view: AccountView, { events, at }: Commit): AccountView =>
-  events.reduce((before, event) => after(before, event, at), view);
+export const foldAccount = (view: AccountView, { events, at, revision }: Commit): AccountView =>
+  events.reduce((before, event, index) => after(before, event, at, revision + index), view);
 
-function after(view: AccountView, { type, data }: DomainEvent, at: string): AccountView {
+function after(
+  view: AccountView,
+  { type, data }: DomainEvent,
+  at: string,
+  revision: number,
+): AccountView {
   switch (type) {
     case "account.registered":
-      return { ...view, ...data, active: true };
+      return {
+        ...{ ...view, ...data, active: true },
+        ...{ profileRevision: revision, settingsRevision: revision },
+      };
     case "account.joined":
       return { ...view, tenants: [...view.tenants, data.tenant] };
     case "account.left":
@@ -43,7 +54,9 @@ function after(view: AccountView, { type, data }: DomainEvent, at: string): Acco
     case "account.deleted":
       return noAccount;
     case "profile.updated":
+      return { ...view, ...data, profileRevision: revision };
     case "settings.updated":
+      return { ...view, ...data, settingsRevision: revision };
     case "password.changed":
       return { ...view, ...data };
     case "session.opened": {

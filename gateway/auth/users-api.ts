@@ -8,11 +8,14 @@ import {
   Settings,
 } from "../../schemas/identity.ts";
 import { accountRef, isAccountId } from "../../schemas/ids.ts";
+import type { CommandData } from "../../schemas/commands.ts";
 import { permissionNames } from "../../schemas/permissions.ts";
+import { commandIdAt } from "../http/asking.ts";
 import type { Call, Shown } from "../http/call.ts";
+import { onlyAt, revisionTag, shownTag } from "../http/conditions.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { admitAccount } from "../limits/admit.ts";
-import type { AccountView } from "./account-view.ts";
+import { type AccountView, noAccount } from "./account-view.ts";
 import { ask, askAndEnd, userBy } from "./ask.ts";
 import { permits } from "./identity.ts";
 import { closeSession } from "./sessions.ts";
@@ -34,7 +37,24 @@ async function profile(call: Call): Promise<Shown> {
   const account = await accountOf(call);
   const { email = null, name = user, tenants = [tenant] } = account ?? {};
   const may = permissionNames.filter((permission) => permits(call.who, permission));
-  return { value: { id: user, email, name, tenant, role, tenants, permissions: may }, sequence: 0 };
+  const value = { id: user, email, name, tenant, role, tenants, permissions: may };
+  return { value, sequence: 0, headers: { ETag: shownTag(account?.profileRevision ?? 0, value) } };
+}
+
+async function settings(call: Call): Promise<Shown> {
+  const { settings: value, settingsRevision } = (await accountOf(call)) ?? noAccount;
+  return { value, sequence: 0, headers: { ETag: revisionTag(settingsRevision) } };
+}
+
+/** The same `Idempotency-Key` is the same command: a repeat is no second change, also with `If-Match`. */
+async function change<N extends "update-profile" | "update-settings">(
+  call: Call,
+  name: N,
+  data: CommandData<N>,
+): Promise<void> {
+  const { service, who } = call;
+  const id = commandIdAt(call, name);
+  await ask(service, userBy(who.user), accountRef(who.user), name, data, id);
 }
 
 export const operations: readonly Operation[] = [
@@ -59,10 +79,10 @@ export const operations: readonly Operation[] = [
     summary: "Changes one's name.",
     body: ChangeProfile,
     answers: { 200: Profile },
-    async run(call) {
+    refuses: ["precondition_failed"],
+    async run(call, exchange) {
       await mine(call);
-      const { service, who, body } = call;
-      await ask(service, userBy(who.user), accountRef(who.user), "update-profile", body);
+      await change(call, "update-profile", { ...call.body, ...onlyAt(exchange) });
       return profile(call);
     },
   }),
@@ -75,10 +95,7 @@ export const operations: readonly Operation[] = [
     limit: "read",
     summary: "One's own settings: whatever object was put there.",
     answers: { 200: Settings },
-    async run(call) {
-      const account = await accountOf(call);
-      return { value: account?.settings ?? {}, sequence: 0 };
-    },
+    run: settings,
   }),
   operation({
     id: "putSettings",
@@ -90,12 +107,11 @@ export const operations: readonly Operation[] = [
     summary: "Replaces one's own settings, a JSON object of at most 16 KB.",
     body: Settings,
     answers: { 200: Settings },
-    async run(call) {
+    refuses: ["precondition_failed"],
+    async run(call, exchange) {
       await mine(call);
-      const { service, who, body: settings } = call;
-      const data = { settings };
-      await ask(service, userBy(who.user), accountRef(who.user), "update-settings", data);
-      return { value: settings, sequence: 0 };
+      await change(call, "update-settings", { settings: call.body, ...onlyAt(exchange) });
+      return settings(call);
     },
   }),
   operation({

@@ -13,7 +13,9 @@ import {
 import { accountRef, isAccountId, UserId, workspaceRef } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { PageQuery } from "../../schemas/parameters.ts";
+import { commandIdAt } from "../http/asking.ts";
 import type { Call, Shown } from "../http/call.ts";
+import { onlyAt, shownTag } from "../http/conditions.ts";
 import { type Operation, operation } from "../http/operation.ts";
 import { accountIdOf, normalEmail } from "./account-id.ts";
 import { ask, askAndEnd, gatewayBy, userBy } from "./ask.ts";
@@ -32,8 +34,9 @@ const shown = (value: object | null): Shown => ({ value, sequence: 0 });
 
 async function workspace(call: Call): Promise<Shown> {
   const { tenant, role, user } = call.who;
-  const { name, members } = await workspaceOf(call);
-  return shown({ tenant, name: name ?? tenant, role: members.get(user)?.role ?? role });
+  const { name, named, members } = await workspaceOf(call);
+  const value = { tenant, name: name ?? tenant, role: members.get(user)?.role ?? role };
+  return { ...shown(value), headers: { ETag: shownTag(named, value) } };
 }
 
 /** With the name and address of those who have an account. */
@@ -67,9 +70,12 @@ export const operations: readonly Operation[] = [
     summary: "Names the workspace.",
     body: ChangeWorkspace,
     answers: { 200: Workspace },
-    async run(call) {
+    refuses: ["precondition_failed"],
+    async run(call, exchange) {
       const { service, who, body } = call;
-      await ask(service, userBy(who.user), workspaceRef(who.tenant), "configure", body);
+      const data = { ...body, ...onlyAt(exchange) };
+      const id = commandIdAt(call, "configure");
+      await ask(service, userBy(who.user), workspaceRef(who.tenant), "configure", data, id);
       return workspace(call);
     },
   }),

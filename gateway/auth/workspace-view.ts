@@ -9,32 +9,40 @@ type Dated<T> = T & { readonly createdAt: string };
 export interface WorkspaceView {
   opened: boolean;
   name: string | null;
+  /** The number of the last event that named it; 0 while none has. */
+  named: number;
   readonly members: Map<string, { readonly role: Role; readonly since: string }>;
   readonly invitations: Map<string, Dated<EventData<"invitation.created">>>;
   readonly keys: Map<string, Dated<EventData<"key.created">>>;
   /** Without their secrets. */
   readonly webhooks: Map<string, Webhook>;
+  /** The number of the last event that changed each. */
+  readonly webhookRevisions: Map<string, number>;
 }
 
 export const noWorkspace = (): WorkspaceView => ({
-  ...{ opened: false, name: null },
-  ...{ members: new Map(), invitations: new Map(), keys: new Map(), webhooks: new Map() },
+  ...{ opened: false, name: null, named: 0 },
+  ...{ members: new Map(), invitations: new Map(), keys: new Map() },
+  ...{ webhooks: new Map(), webhookRevisions: new Map() },
 });
 
-export function foldWorkspace(view: WorkspaceView, { events, at }: Commit): WorkspaceView {
-  for (const event of events) see(view, event, at);
+export function foldWorkspace(view: WorkspaceView, commit: Commit): WorkspaceView {
+  const { events, at, revision } = commit;
+  for (const [index, event] of events.entries()) see(view, event, at, revision + index);
   return view;
 }
 
-function see(view: WorkspaceView, { type, data }: DomainEvent, at: string): void {
+function see(view: WorkspaceView, { type, data }: DomainEvent, at: string, revision: number): void {
   const { members, invitations, keys, webhooks } = view;
   switch (type) {
     case "workspace.opened":
       view.opened = true;
       view.name = data.name || null;
+      view.named = revision;
       return;
     case "workspace.configured":
       view.name = data.name || null;
+      view.named = revision;
       return;
     case "member.added":
       members.set(data.user, { role: data.role, since: at });
@@ -61,6 +69,7 @@ function see(view: WorkspaceView, { type, data }: DomainEvent, at: string): void
     case "webhook.created": {
       const { webhook: id, url, types } = data;
       webhooks.set(id, { id, url, types, enabled: true, createdAt: at });
+      view.webhookRevisions.set(id, revision);
       return;
     }
     case "webhook.changed":
@@ -75,10 +84,12 @@ function see(view: WorkspaceView, { type, data }: DomainEvent, at: string): void
         types: types ?? had.types,
         enabled: enabled ?? had.enabled,
       });
+      view.webhookRevisions.set(had.id, revision);
       return;
     }
     case "webhook.removed":
       webhooks.delete(data.webhook);
+      view.webhookRevisions.delete(data.webhook);
       return;
     default:
   }

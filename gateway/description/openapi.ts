@@ -114,7 +114,9 @@ function responsesOf(operation: Operation): JsonObject {
   };
   for (const [status, schema] of Object.entries(answers)) {
     const description = schema === "stream" ? "A stream of events." : "It is done.";
-    const tagged = method === "GET" && limit === "read" && schema !== "stream";
+    const read = method === "GET" && limit === "read" && schema !== "stream";
+    const tagged =
+      read || (schema !== null && operation.refuses?.includes("precondition_failed") === true);
     const stream = { [media ?? "text/event-stream"]: { schema: text } };
     responses[status] = {
       description,
@@ -123,7 +125,7 @@ function responsesOf(operation: Operation): JsonObject {
         ? {}
         : { content: schema === "stream" ? stream : contentOf(schema, media) }),
     };
-    if (tagged) responses["304"] = { description: "It is still what `If-None-Match` names." };
+    if (read) responses["304"] = { description: "It is still what `If-None-Match` names." };
   }
   if (operation.streams === true) {
     const known = answers[200];

@@ -32,6 +32,11 @@ export function commandId(call: Call, scope: string, wished?: string): string {
   return key === null ? call.service.ports.ids() : derivedId(who.tenant, who.user, scope, key);
 }
 
+/** The same where one actor has several routes: the same key at another one is another command. */
+export function commandIdAt({ idempotencyKey: key, who, service }: Call, scope: string): string {
+  return key === null ? service.ports.ids() : derivedId(who.tenant, who.user, scope, key);
+}
+
 /** Sends a command; throws what refuses it. */
 export async function run(
   call: Call,

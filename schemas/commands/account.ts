@@ -3,7 +3,7 @@
  * checked passwords and hashed tokens before: an account never sees a secret.
  */
 import Type, { type TObject } from "typebox";
-import { closed, NullableUuid, Sha256 } from "../events/fields.ts";
+import { closed, expecting, NullableUuid, Sha256 } from "../events/fields.ts";
 import { HomeTenant, IsoTime, Uuid } from "../ids.ts";
 import { limits } from "../limits.ts";
 
@@ -29,9 +29,12 @@ export const accountCommands = {
   "join-tenant": Type.Object({ tenant: HomeTenant }, closed),
   /** It is a member no longer: its sessions there end. */
   "leave-tenant": Type.Object({ tenant: HomeTenant }, closed),
-  "update-profile": Type.Object({ name: Name }, closed),
+  "update-profile": Type.Object({ name: Name, ...expecting }, closed),
   /** The whole object; at most `settings_bytes_max` of JSON. */
-  "update-settings": Type.Object({ settings: Type.Record(Type.String(), Type.Unknown()) }, closed),
+  "update-settings": Type.Object(
+    { settings: Type.Record(Type.String(), Type.Unknown()), ...expecting },
+    closed,
+  ),
   /** Ends every session but `keep`. */
   "change-password": Type.Object({ password: Password, keep: NullableUuid }, closed),
   /** `token` is the hash of its first refresh token. */

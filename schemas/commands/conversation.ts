@@ -1,7 +1,7 @@
 /** What may be asked of a conversation: from outside, and by its own effects and its host's clock. */
 import Type, { type Static, type TObject } from "typebox";
 import { TakeoverReason } from "../events/conversation.ts";
-import { closed, Code, Overlap, Usage } from "../events/fields.ts";
+import { closed, Code, expecting, Overlap, Usage } from "../events/fields.ts";
 import { UserId, Uuid } from "../ids.ts";
 import { limits } from "../limits.ts";
 import { ShareRole } from "../sharing.ts";
@@ -24,8 +24,6 @@ const BroughtRole = Type.Union([
   Type.Literal("assistant"),
   Type.Literal("system"),
 ]);
-/** Done only if the conversation's last event has this number, else `precondition_failed`. */
-const expecting = { ifRevision: Type.Optional(Type.Integer({ minimum: 1 })) };
 
 /** What may come from outside. */
 export const publicCommands = {

@@ -1,6 +1,6 @@
 /** What may be asked of a tenant's workspace about its webhooks (`schemas/events/webhook.ts`). */
 import Type, { type TObject } from "typebox";
-import { closed } from "../events/fields.ts";
+import { closed, expecting } from "../events/fields.ts";
 import { WebhookTypes } from "../events/webhook.ts";
 import { IsoTime, Uuid } from "../ids.ts";
 import { limits } from "../limits.ts";
@@ -27,10 +27,11 @@ export const webhookCommands = {
       types: nullable(WebhookTypes),
       secret: nullable(WebhookSecret),
       enabled: nullable(Type.Boolean()),
+      ...expecting,
     },
     closed,
   ),
-  "remove-webhook": Type.Object({ webhook: Uuid }, closed),
+  "remove-webhook": Type.Object({ webhook: Uuid, ...expecting }, closed),
   /** It alone is told `webhook.tested`. */
   "test-webhook": Type.Object({ webhook: Uuid }, closed),
   /** It is told again what the feed keeps since then. */

@@ -4,7 +4,7 @@
  * from the system alone.
  */
 import Type, { type TObject } from "typebox";
-import { closed, Sha256 } from "../events/fields.ts";
+import { closed, expecting, Sha256 } from "../events/fields.ts";
 import { workspaceEvents } from "../events/workspace.ts";
 import { IsoTime, UserId, Uuid } from "../ids.ts";
 import { limits } from "../limits.ts";
@@ -16,7 +16,7 @@ const Name = Type.String({ minLength: 1, maxLength: limits.name_chars_max });
 export const workspaceCommands = {
   /** The caller becomes its first owner; once. */
   open: Type.Object({ name: Name }, closed),
-  configure: Type.Object({ name: Name }, closed),
+  configure: Type.Object({ name: Name, ...expecting }, closed),
   /** The caller becomes a member; `token` is the hash of what was shown. */
   join: Type.Object({ invitation: Uuid, token: Sha256 }, closed),
   "change-member": Type.Object({ user: UserId, role: Role }, closed),

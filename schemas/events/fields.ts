@@ -19,6 +19,13 @@ export const Code = Type.Unsafe<ErrorCode>({
   description: "A code of docs/ERRORS.md.",
 });
 
+/**
+ * Of a command: it is done only if the last event that changed what it changes has this number, else
+ * refused with `precondition_failed`. A conversation is one thing; an account and a workspace are
+ * several, each with a revision of its own.
+ */
+export const expecting = { ifRevision: Type.Optional(Type.Integer({ minimum: 0 })) };
+
 export const Overlap = Type.Union(
   [Type.Literal("queue"), Type.Literal("interrupt"), Type.Literal("merge"), Type.Literal("reject")],
   { description: "What a new message does while a turn runs." },
