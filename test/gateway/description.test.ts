@@ -69,6 +69,7 @@ describe("the documents", () => {
 /** Throws unless the operation's description says this of itself. */
 async function asDescribed(operation: Operation, answer: Response): Promise<unknown> {
   const { id, answers, media } = operation;
+  expect([id, answer.headers.get("set-cookie")]).toEqual([id, null]);
   const type = answer.headers.get("content-type") ?? "";
   const schema = answers[answer.status];
   if (schema === "stream") {

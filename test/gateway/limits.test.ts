@@ -78,6 +78,25 @@ describe("HTTP", () => {
     expect(metrics).toContain("colloquy_limits_shared 0\n");
   });
 
+  test("an API key is counted in the place of its user", async () => {
+    const at = await limited({ commands: 3 });
+    await register(at, "key@example.org");
+    const { accessToken: token } = await signIn(at, "key@example.org");
+    const body = { name: "program", scopes: ["read", "write"] };
+    const made = await ask(at, "POST", "/api/v1/api-keys", { token, body });
+    const send = (credential: string): Promise<Response> =>
+      fetch(`${at.url}${cheap}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${credential}` },
+      });
+    const key = String(made.body["key"]);
+    const answers = [await send(key), await send(key), await send(key), await send(key)];
+    expect(answers.map(({ status }) => status === 429)).toEqual([false, false, false, true]);
+    expect(answers[3]?.headers.get("ratelimit-policy")).toBe('"key";q=3;w=60');
+    // Its user has used one, for the key itself.
+    expect((await send(token)).headers.get("ratelimit")).toBe('"user";r=1;t=60');
+  });
+
   test("an IP address has ten times a user's, and only a trusted proxy says which it is", async () => {
     const at = await limited({ commands: 2 }, ["127.0.0.1"]);
     const from = "203.0.113.9";

@@ -105,8 +105,12 @@ test("I10: hostile tokens are refused", async () => {
     .setExpirationTime(now / 1000 + 60)
     .sign(secret);
   const unsigned = new UnsecuredJWT({ sub: "ann" }).setIssuer(url).setAudience(audience);
+  const curve = await newKey("curve", "ES256");
+  shown.keys.push(curve.jwk);
   const hostile: readonly Promise<string>[] = [
     token({ aud: "another" }),
+    // A key of the issuer's own, of an algorithm that was not configured: RS256 alone is.
+    token({ by: curve, iss: `${url}/many`, claims: { org: "zeta" } }),
     token({ by: evil }),
     token({ by: evil, header: { jku: `${url}/evil`, jwk: evil.jwk } }),
     token({ header: { crit: ["b64"], b64: true } }),
