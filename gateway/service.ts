@@ -161,9 +161,12 @@ export async function command(
   }
   const lease = service.rooms.enter(ref);
   try {
-    // Side by side: both ask the log, and nothing is shown before the command is answered.
-    const [access] = await Promise.all([service.owners.access(ref, who), lease.room.opened]);
-    if (access === "denied") throw new AppError("not_found");
+    await lease.room.opened;
+    // Who may do what with it was in what the room has read; nobody owns what has not begun.
+    const absent = lease.room.position.revision === 0;
+    if (!absent && (await service.owners.access(ref, who)) === "denied") {
+      throw new AppError("not_found");
+    }
   } catch (error) {
     lease.release();
     throw error instanceof AppError ? error : new AppError("unavailable");

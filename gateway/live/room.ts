@@ -145,7 +145,10 @@ export class Room {
     this.#wake();
   }
 
-  /** Follow first, then read: what is stored in between comes by both ways, and counts once. */
+  /**
+   * Follow first, then read, by one connection and without a wait between: what is stored in between
+   * comes by both ways, and counts once.
+   */
   async #open(): Promise<void> {
     const { lanes } = this.#parts;
     const commits = lanes.commits(
@@ -162,7 +165,6 @@ export class Room {
       () => tokens.stop(),
       lanes.reconnected(() => this.#refill()),
     );
-    await Promise.all([commits.ready, tokens.ready]);
     await this.#read();
     this.#head.live();
     this.#collect();

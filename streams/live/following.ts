@@ -7,7 +7,10 @@ import type { Streams } from "../connection.ts";
 import { unavailable } from "../faults.ts";
 
 export interface Following {
-  /** Flushed: nothing stored after this is missed. Rejects with `AppError("unavailable")`. */
+  /**
+   * Flushed: nothing stored after this is missed. Rejects with `AppError("unavailable")`. Asked for
+   * only by who looks: what the same connection is asked behind the subscription is answered behind it.
+   */
   readonly ready: Promise<void>;
   stop(): void;
 }
@@ -33,10 +36,19 @@ export function follow(
       }
     },
   });
-  const ready = streams.tracked(nc.flush()).catch((cause: unknown) => {
-    throw unavailable(`${subject} cannot be followed`, cause);
-  });
-  // Whoever does not wait for it shall not end the process by its failure.
-  ready.catch(() => undefined);
-  return { ready, stop: () => subscription.unsubscribe() };
+  let ready: Promise<void> | null = null;
+  const flush = (): Promise<void> => {
+    const flushed = streams.tracked(nc.flush()).catch((cause: unknown) => {
+      throw unavailable(`${subject} cannot be followed`, cause);
+    });
+    // Whoever does not wait for it shall not end the process by its failure.
+    flushed.catch(() => undefined);
+    return flushed;
+  };
+  return {
+    get ready() {
+      return (ready ??= flush());
+    },
+    stop: () => subscription.unsubscribe(),
+  };
 }

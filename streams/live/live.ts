@@ -86,7 +86,9 @@ function followSubject(
     onProblem,
   );
   return {
-    ready: following.ready,
+    get ready() {
+      return following.ready;
+    },
     stop() {
       stopped = true;
       following.stop();
