@@ -1,4 +1,5 @@
 /** From registering to logging out, over real HTTP and WebSocket, at two gateways of one system. */
+import { decodeJwt } from "jose";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Gateway } from "../../../gateway/server.ts";
 import { permissionNames } from "../../../schemas/permissions.ts";
@@ -128,6 +129,15 @@ describe("accounts", () => {
     expect(refused.status).toBe(413);
     const listed = await ask(here, "GET", "/api/v1/users/sessions", { token });
     expect(listed.body["items"]).toMatchObject([{ current: false }, { current: true }]);
+    // I10: another's session is none of hers, here either.
+    const sid = String(decodeJwt((await signIn(here, "bob@example.org")).accessToken)["sid"]);
+    const [ending, other] = [
+      `/api/v1/users/sessions/${sid}`,
+      await signIn(here, "bob@example.org"),
+    ];
+    expect((await ask(here, "DELETE", ending, { token })).status).toBe(404);
+    const ended = await ask(here, "DELETE", ending, { token: other.accessToken });
+    expect(ended.status).toBe(204);
     const change = (currentPassword: string) =>
       ask(here, "POST", "/api/v1/users/password", {
         ...{ token, body: { currentPassword, newPassword: "a new password" } },

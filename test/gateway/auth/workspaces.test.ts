@@ -134,6 +134,27 @@ describe("workspaces", () => {
     }
   });
 
+  test("I10: a member sees and revokes his own API keys, an admin everybody's", async () => {
+    await register(here, "una@example.org");
+    const owner = (await signIn(here, "una@example.org")).accessToken;
+    await member(owner, "vic@example.org", "member");
+    const token = (await signIn(here, "vic@example.org")).accessToken;
+    const path = "/api/v1/api-keys";
+    const newKey = async (by: string, name: string): Promise<string> => {
+      const body = { name, scopes: ["read"] };
+      return String((await ask(here, "POST", path, { token: by, body })).body["id"]);
+    };
+    const [hers, his] = [await newKey(owner, "hers"), await newKey(token, "his")];
+    const seen = async (by: string): Promise<unknown[]> => {
+      const { body } = await ask(there, "GET", path, { token: by });
+      return (body["items"] as { id: string }[]).map(({ id }) => id).toSorted(); // as lists are
+    };
+    expect([await seen(token), await seen(owner)]).toEqual([[his], [hers, his].toSorted()]);
+    expect((await ask(here, "DELETE", `${path}/${hers}`, { token })).status).toBe(404);
+    expect((await ask(here, "DELETE", `${path}/${his}`, { token: owner })).status).toBe(204);
+    expect(await seen(token)).toEqual([]);
+  });
+
   test("I10: of another tenant nothing can be named", async () => {
     await register(here, "lou@example.org");
     await register(here, "max@example.org");
