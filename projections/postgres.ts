@@ -11,6 +11,7 @@ import { AppError } from "../schemas/errors.ts";
 import { isTenant } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import { copyIn } from "./copy-in.ts";
+import { ReadsFirst } from "./reads-first.ts";
 import { type Rows, runStatements, type Statement, together } from "./statements.ts";
 import { may_take, type ReadAs, reader_role, tenantQuery } from "./tenant-query.ts";
 
@@ -76,6 +77,9 @@ function coded(error: unknown): unknown {
   return new AppError("unavailable", `The database cannot answer now: ${why}`, { cause: error });
 }
 
+/** What a connection is wanted for. */
+type What = "read" | "transaction";
+
 /** Runs a tenant's statements on a connection. */
 type Walled = (
   as: ReadAs,
@@ -119,22 +123,26 @@ export async function connectDatabase(
   // connection is being dropped, when an error without a listener would end the process (seen).
   pool.on("connect", (client) => client.on("error", () => undefined));
 
-  const acquire = async (): Promise<pg.PoolClient> => {
-    if (pool.waitingCount >= limits.database_waiting_max) {
+  const order = dialect === "pglite" ? new ReadsFirst() : null;
+  const acquire = async (what: What): Promise<{ client: pg.PoolClient; leave: () => void }> => {
+    if ((order?.waiting ?? pool.waitingCount) >= limits.database_waiting_max) {
       throw new AppError("unavailable", "Too many queries wait for the database.");
     }
+    const leave = await order?.enter(what);
     try {
-      return await pool.connect();
+      return { client: await pool.connect(), leave: () => leave?.() };
     } catch (error) {
+      leave?.();
       throw coded(error);
     }
   };
 
   /** Gives back the connection, or drops it when its state is not known for certain. */
   const use = async <T>(
+    what: What,
     work: (sql: Sql, begin: () => void, walled: Walled) => Promise<T>,
   ): Promise<T> => {
-    const client = await acquire();
+    const { client, leave } = await acquire(what);
     let broken = false;
     const lost = (): void => {
       broken = true;
@@ -180,6 +188,7 @@ export async function connectDatabase(
     } finally {
       client.off("error", lost);
       client.release(broken);
+      leave();
     }
   };
 
@@ -200,7 +209,7 @@ export async function connectDatabase(
       if (!isTenant(tenant)) throw new TypeError("not a tenant's slug");
       const run = (statements: readonly Statement[]): Promise<readonly Rows[]> =>
         inTurn(tenant, () =>
-          use(async (sql, _, walled) => {
+          use("read", async (sql, _, walled) => {
             as ??= await readAs(sql);
             try {
               return await walled(as, tenant, statements);
@@ -213,10 +222,10 @@ export async function connectDatabase(
         );
       return { query: together(run) };
     },
-    query: (text, values) => use((sql) => sql.query(text, values)),
-    copy: (text, chunks) => use((sql) => sql.copy(text, chunks)),
+    query: (text, values) => use("read", (sql) => sql.query(text, values)),
+    copy: (text, chunks) => use("transaction", (sql) => sql.copy(text, chunks)),
     transaction: (work) =>
-      use(async (sql, begin) => {
+      use("transaction", async (sql, begin) => {
         begin();
         try {
           const result = await work(sql);
