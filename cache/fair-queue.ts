@@ -1,15 +1,13 @@
 /**
  * Keeps one tenant's work from standing before another's (I10). What is asked of a server that takes
  * work in its order (the log, a database) is already late when it stands behind much of somebody
- * else's, so little is handed on at a time while several tenants are there: the rest waits here, one
- * tenant after the other. A tenant with nothing under way is never kept waiting. Alone, a tenant is
- * not held back at all.
- *
- * How little is measured: it grows by one a round while answers take less than twice what the
- * quickest of late took, and shrinks by a third when they take longer (the way TCP finds its window).
+ * else's, so little is handed on at a time while several tenants are there (`pace.ts` says how little):
+ * the rest waits here, one tenant after the other. A tenant with nothing under way and nothing waiting
+ * is never kept waiting. Alone, a tenant is not held back at all.
  */
 import { AppError } from "../schemas/errors.ts";
 import type { Clock } from "../schemas/ids.ts";
+import { Pace } from "./pace.ts";
 
 interface Tenant {
   running: number;
@@ -22,28 +20,24 @@ type Job = (leave: () => void) => void;
 /** A tenant that has asked for nothing this long is not there. */
 const present_ms = 10_000;
 const sweep_ms = 1_000;
-/** The quickest answer counts for one to two of these, so that a machine that slowed down is known. */
-const quickest_ms = 30_000;
-const width_first = 8;
-const width_max = 64;
-/** So much over twice the quickest is the clock's own grain. */
-const grain_ms = 1;
 
 export class FairQueue {
-  readonly #clock: Pick<Clock, "now">;
+  readonly #clock: Clock;
   readonly #waiting_max: number;
+  readonly #pace = new Pace();
   /** In the order in which they are served next. */
   readonly #tenants = new Map<string, Tenant>();
   #running = 0;
   #waiting = 0;
   #present = 0;
   #swept_ms = 0;
-  #width = width_first;
-  #shrunk_ms = 0;
-  #quickest = { since_ms: 0, before: Number.POSITIVE_INFINITY, now: Number.POSITIVE_INFINITY };
+  /** Of those that run, those that were held back before. */
+  #held = 0;
+  #rests_until_ms = 0;
+  #waking = false;
 
   /** `waiting_max`: of one tenant. */
-  constructor(clock: Pick<Clock, "now">, waiting_max: number) {
+  constructor(clock: Clock, waiting_max: number) {
     this.#clock = clock;
     this.#waiting_max = waiting_max;
   }
@@ -54,10 +48,11 @@ export class FairQueue {
   }
 
   /**
-   * Starts `job` at once or when it is this tenant's turn; it calls `leave` once, when it is done.
+   * Starts `job` at once or when it is this tenant's turn; it calls `leave` once, when it is done. The
+   * result takes it out of the queue: false when it is not there any more.
    * Throws `tenant_busy` when as many of this tenant wait as may.
    */
-  enter(name: string, job: Job): void {
+  enter(name: string, job: Job): () => boolean {
     const now = this.#clock.now();
     const tenant = this.#tenants.get(name) ?? { running: 0, waiting: [], seen_ms: 0 };
     if (tenant.waiting.length >= this.#waiting_max) {
@@ -69,13 +64,37 @@ export class FairQueue {
       this.#present++;
     }
     if (now - this.#swept_ms >= sweep_ms) this.#sweep(now);
-    if (tenant.waiting.length === 0 && this.#mayStart(tenant)) return this.#start(tenant, job);
+    const first = tenant.running === 0;
+    if (tenant.waiting.length === 0 && (first || this.#mayStart(tenant))) {
+      this.#start(tenant, job, !first);
+      return () => false;
+    }
     tenant.waiting.push(job);
     this.#waiting++;
+    this.#pace.contended(now);
+    this.#wakeLater();
+    return () => this.#withdraw(tenant, job);
   }
 
-  async run<T>(name: string, work: () => Promise<T>): Promise<T> {
-    const leave = await new Promise<() => void>((resolve) => this.enter(name, resolve));
+  /**
+   * Does `work` when it is this tenant's turn. Throws `tenant_busy` when as many of this tenant wait as
+   * may, and when its turn has not come within `waiting_ms_max`.
+   */
+  async run<T>(name: string, work: () => Promise<T>, waiting_ms_max: number): Promise<T> {
+    const leave = await new Promise<() => void>((resolve, reject) => {
+      let cancel = (): void => undefined;
+      let started = false;
+      const withdraw = this.enter(name, (left) => {
+        started = true;
+        cancel();
+        resolve(left);
+      });
+      if (started) return;
+      cancel = this.#clock.after(waiting_ms_max, () => {
+        if (!withdraw()) return;
+        reject(new AppError("tenant_busy", "Too much of this tenant is asked at once; try again."));
+      });
+    });
     try {
       return await work();
     } finally {
@@ -83,37 +102,48 @@ export class FairQueue {
     }
   }
 
+  /** Whether what has to wait otherwise may start. */
   #mayStart(tenant: Tenant): boolean {
-    return tenant.running === 0 || this.#present < 2 || this.#running < Math.floor(this.#width);
+    if (this.#present < 2) return true;
+    const { width } = this.#pace;
+    if (width >= 1) return tenant.running === 0 || this.#running < Math.floor(width);
+    return this.#held === 0 && this.#clock.now() >= this.#rests_until_ms;
   }
 
-  #start(tenant: Tenant, job: Job): void {
-    const began = this.#clock.now();
+  #start(tenant: Tenant, job: Job, held: boolean): void {
+    const began_ms = this.#clock.now();
     tenant.running++;
     this.#running++;
+    if (held) this.#held++;
     let left = false;
     job(() => {
       if (left) return;
       left = true;
+      const now = this.#clock.now();
       tenant.running--;
       this.#running--;
-      this.#measure(this.#clock.now() - began);
+      this.#pace.took(began_ms, now - began_ms);
+      if (held) {
+        this.#held--;
+        this.#rests_until_ms = now + this.#pace.rest_ms(now - began_ms);
+      }
       this.#next();
     });
   }
 
   /** Starts what may start, one of each tenant in turn. */
   #next(): void {
+    if (this.#waiting > 0) this.#pace.contended(this.#clock.now());
     while (this.#waiting > 0) {
       const found = this.#waitingTenant();
-      if (found === null) return;
+      if (found === null) return this.#wakeLater();
       const [name, tenant] = found;
       this.#tenants.delete(name);
       this.#tenants.set(name, tenant);
       const job = tenant.waiting.shift();
       if (job === undefined) return;
       this.#waiting--;
-      this.#start(tenant, job);
+      this.#start(tenant, job, true);
     }
   }
 
@@ -124,22 +154,22 @@ export class FairQueue {
     return null;
   }
 
-  #measure(took_ms: number): void {
-    const now = this.#clock.now();
-    const quickest = this.#quickest;
-    if (now - quickest.since_ms >= quickest_ms) {
-      this.#quickest = { since_ms: now, before: quickest.now, now: took_ms };
-    }
-    this.#quickest.now = Math.min(this.#quickest.now, took_ms);
-    if (this.#present < 2) return;
-    const least = Math.min(this.#quickest.now, this.#quickest.before);
-    if (took_ms <= 2 * least + grain_ms) {
-      this.#width = Math.min(width_max, this.#width + 1 / this.#width);
-    } else if (now - this.#shrunk_ms >= took_ms) {
-      // Once for all that were under way together.
-      this.#shrunk_ms = now;
-      this.#width = Math.max(1, (this.#width * 2) / 3);
-    }
+  /** Goes on behind a rest, when nothing that runs will do so at its end. */
+  #wakeLater(): void {
+    if (this.#waking || this.#held > 0 || this.#pace.width >= 1) return;
+    this.#waking = true;
+    this.#clock.after(Math.max(1, this.#rests_until_ms - this.#clock.now()), () => {
+      this.#waking = false;
+      this.#next();
+    });
+  }
+
+  #withdraw(tenant: Tenant, job: Job): boolean {
+    const at = tenant.waiting.indexOf(job);
+    if (at === -1) return false;
+    tenant.waiting.splice(at, 1);
+    this.#waiting--;
+    return true;
   }
 
   #sweep(now: number): void {

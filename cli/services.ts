@@ -91,7 +91,7 @@ export async function openServices(config: Config, log: (line: string) => void):
     }
     const reads = new FairQueue(systemClock, limits.reads_waiting_per_tenant_max);
     const database = await connectDatabase(databaseUrl ?? pgliteStarted.value?.url ?? "", {
-      inTurn: (tenant, work) => reads.run(tenant, work),
+      inTurn: (tenant, work) => reads.run(tenant, work, limits.reads_waiting_ms),
     });
     ends.push(() => database.close());
     return {

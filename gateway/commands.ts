@@ -38,6 +38,7 @@ interface Flight {
   readonly by: string;
   readonly calls: ((outcome: Outcome) => void)[];
   readonly end: (() => void)[];
+  published: boolean;
 }
 
 /** Where answers come. */
@@ -87,16 +88,19 @@ export class Commands {
       return;
     }
     const { tenant } = ref;
-    const flight: Flight = { tenant, actor: refKey(ref), by: by.id, calls: [settled], end: [] };
+    const flight: Flight = {
+      ...{ tenant, actor: refKey(ref), by: by.id, calls: [settled], end: [] },
+      published: false,
+    };
     this.#flights.set(key, flight);
     this.#tenants.set(tenant, (this.#tenants.get(tenant) ?? 0) + 1);
     try {
-      this.#turns.enter(ref.tenant, (leave) => {
+      const withdraw = this.#turns.enter(ref.tenant, (leave) => {
         flight.end.push(leave);
-        // One that has waited too long was answered already.
-        if (this.#flights.get(key) === flight) this.#publish(key, request);
-        else leave();
+        flight.published = true;
+        this.#publish(key, request);
       });
+      flight.end.push(() => void withdraw());
     } catch (error) {
       this.#forget(key, flight);
       const busy = error instanceof AppError ? error.body() : errorBody("internal");
@@ -113,7 +117,11 @@ export class Commands {
         ),
       ),
       this.#clock.after(limits.command_answer_ms, () =>
-        this.#settle(key, { ok: false, error: errorBody("command_unanswered") }),
+        this.#settle(key, {
+          ok: false,
+          // What was not published yet will not take effect either.
+          error: errorBody(flight.published ? "command_unanswered" : "tenant_busy"),
+        }),
       ),
     );
   }

@@ -35,6 +35,8 @@ export const readModelLimits = {
   statements_kept_max: 128,
   /** Reads of one tenant that wait for their turn while others read, too. */
   reads_waiting_per_tenant_max: 500,
+  /** One whose turn has not come by then is refused with `tenant_busy`: its reader gives up soon anyway. */
+  reads_waiting_ms: 10_000,
   database_connect_ms: 5_000,
   statement_ms: 15_000,
   /** The embedded database takes its session back from a client that holds it idle this long. */

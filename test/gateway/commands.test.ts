@@ -42,3 +42,39 @@ test("I10: one tenant's unanswered commands leave room for another's, also when 
   replies.at(-1)?.();
   expect(await again).toBe("ok");
 });
+
+test("I1: a command that was never published is not called unanswered", async () => {
+  const timers: (() => void)[] = [];
+  const published: string[] = [];
+  const commands = new Commands(
+    { replySubject: () => "reply", onReply: () => () => undefined },
+    { publish: ({ id }) => (published.push(id), Promise.resolve()) },
+    {
+      now: () => 0,
+      after: (ms, call) => {
+        if (ms === limits.command_answer_ms) timers.push(call);
+        return () => undefined;
+      },
+    },
+  );
+  const send = (tenant: string): Promise<string> =>
+    new Promise((resolve) => {
+      const ref = { tenant, kind: "conversation" as const, id: systemIds() };
+      const request = { ref, name: "create", id: systemIds(), data: {}, traceparent: null };
+      commands.run({ ...request, by: { type: "user", id: "you" } }, (outcome) =>
+        resolve(outcome.ok ? "ok" : outcome.error.code),
+      );
+    });
+  const quiet = send("globex");
+  const flood = Array.from({ length: 20 }, () => send("acme"));
+  const there = published.length - 1;
+  expect(commands.waiting).toBe(20 - there);
+  // The last first, so that no place is given to one that has waited too long as well.
+  for (const timer of timers.toReversed()) timer();
+  expect(await quiet).toBe("command_unanswered");
+  const codes = await Promise.all(flood);
+  expect(codes.filter((code) => code === "command_unanswered")).toHaveLength(there);
+  expect(codes.filter((code) => code === "tenant_busy")).toHaveLength(20 - there);
+  expect(published).toHaveLength(1 + there);
+  expect(commands.waiting).toBe(0);
+});
