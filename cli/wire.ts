@@ -6,7 +6,7 @@ import { hostname } from "node:os";
 import { createHost } from "../actors/host.ts";
 import type { Ports } from "../actors/ports.ts";
 import { MemoryLimiter } from "../cache/memory-limiter.ts";
-import { openSharedLimiter } from "../cache/shared-limiter.ts";
+import type { SharedLimiter } from "../cache/shared-limiter.ts";
 import { startGateway } from "../gateway/server.ts";
 import { startPublisher } from "../integrations/publisher.ts";
 import { startWebhooks } from "../integrations/webhooks/runner.ts";
@@ -246,6 +246,12 @@ async function startWorker(
   return drain;
 }
 
+/** Loaded only where there is a Redis: its client is a good part of what a process loads. */
+async function sharedLimiter(url: string, clock: Clock, report: Report): Promise<SharedLimiter> {
+  const { openSharedLimiter } = await import("../cache/shared-limiter.ts");
+  return openSharedLimiter(url, { clock, report });
+}
+
 /** Serves HTTP and WebSocket. */
 async function openDoor(
   parts: Parts,
@@ -258,7 +264,7 @@ async function openDoor(
   const feed = followFeed(streams, clock);
   ends.push(() => feed.stop());
   const redisUrl = config.get("REDIS_URL");
-  const shared = redisUrl === null ? null : await openSharedLimiter(redisUrl, { clock, report });
+  const shared = redisUrl === null ? null : await sharedLimiter(redisUrl, clock, report);
   ends.push(() => shared?.close());
   const tenant = config.get("COLLOQUY_TENANT") ?? "main";
   const gateway = await startGateway(

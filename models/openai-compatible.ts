@@ -7,7 +7,7 @@
  * undici's `request` and not `fetch`: a third less CPU. Text is handed on as it arrives; what came
  * in one read is one delta, because a frame gathers more than that anyway.
  */
-import { Agent, type Dispatcher } from "undici";
+import type { Agent, Dispatcher } from "undici";
 import type { Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
 import {
@@ -74,12 +74,9 @@ async function readText(body: Dispatcher.ResponseData["body"], bytes_max: number
   return Buffer.concat(parts).toString("utf8").slice(0, bytes_max);
 }
 
-export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
-  const key = config.apiKey === "" ? null : config.apiKey;
-  const base = new URL(config.baseUrl.replace(/\/+$/, ""));
-  const path = (name: string): string =>
-    `${base.pathname.replace(/\/+$/, "")}/${name}${base.search}`;
-  const agent = new Agent({
+async function openAgent(config: OpenAiConfig): Promise<Agent> {
+  const undici = await import("undici");
+  return new undici.Agent({
     connect: { timeout: config.connect_ms ?? limits.model_connect_ms },
     // Our own watchdog tells silence before the first token from a stall after it.
     headersTimeout: 0,
@@ -88,6 +85,16 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
     // With HTTP/2 an abort would reset a stream and leave the connection.
     allowH2: false,
   });
+}
+
+export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
+  const key = config.apiKey === "" ? null : config.apiKey;
+  const base = new URL(config.baseUrl.replace(/\/+$/, ""));
+  const path = (name: string): string =>
+    `${base.pathname.replace(/\/+$/, "")}/${name}${base.search}`;
+  let opened: Promise<Agent> | null = null;
+  /** Loaded with the first call: undici is a good part of what a process loads at its start. */
+  const agent = (): Promise<Agent> => (opened ??= openAgent(config));
   const headers: Record<string, string> = { "user-agent": "colloquy" };
   if (key !== null) headers["authorization"] = `Bearer ${key}`;
 
@@ -99,11 +106,12 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
     return { tokensIn, tokensOut, costUsd: cost, estimated: told === null };
   }
 
-  function ask(request: ModelRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async function ask(request: ModelRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const messages = request.messages.map(({ role, text }) => ({ role, content: text }));
     const options = { stream: true, stream_options: { include_usage: true } };
-    return agent.request({
-      origin: base.origin,
+    const { origin } = base;
+    return (await agent()).request({
+      origin,
       path: path("chat/completions"),
       method: "POST",
       headers: { ...headers, "content-type": "application/json", accept: "text/event-stream" },
@@ -245,7 +253,9 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
     async models(signal) {
       try {
         const origin = base.origin;
-        const response = await agent.request({
+        const response = await (
+          await agent()
+        ).request({
           origin,
           path: path("models"),
           method: "GET",
@@ -272,12 +282,14 @@ export function createOpenAi(config: OpenAiConfig): OpenAiProvider {
         throw transportError(error, false, null);
       }
     },
-    embed(request, signal) {
-      const { origin } = base;
-      const wire = { agent, origin, path: path("embeddings"), headers, key, clock: config.clock };
+    async embed(request, signal) {
+      const to = { origin: base.origin, path: path("embeddings") };
+      const wire = { agent: await agent(), ...to, headers, key, clock: config.clock };
       return askEmbeddings(wire, request, signal);
     },
-    close: () => agent.destroy(),
+    async close() {
+      await (await opened)?.destroy();
+    },
   };
 }
 

@@ -110,13 +110,15 @@ export function intentOf(question: string): Intent {
 }
 
 /** What a summary shall be about; [] for the whole text. */
-export const topicOf = (question: string): string[] =>
-  terms(question.replace(new RegExp(summary_words, "gi"), " ")).filter(
-    (term) => !generic.has(term),
+export const topicOf = (question: string): string[] => {
+  generic ??= new Set(terms(generic_words));
+  const told = generic;
+  return terms(question.replace(new RegExp(summary_words, "gi"), " ")).filter(
+    (term) => !told.has(term),
   );
+};
 
-const generic = new Set(
-  terms(
-    "text article paper license licence agreement contract document sentence point brief short whole key main idea part section english chinese 全文 要点 句话 文字 文档 协议 合同 主要 内容 大意 英文 中文 一段 段 篇 这篇 这段 三 两 几句",
-  ),
-);
+/** Made when a topic is first asked for: it takes a dictionary that few processes need. */
+let generic: ReadonlySet<string> | null = null;
+const generic_words =
+  "text article paper license licence agreement contract document sentence point brief short whole key main idea part section english chinese 全文 要点 句话 文字 文档 协议 合同 主要 内容 大意 英文 中文 一段 段 篇 这篇 这段 三 两 几句";

@@ -5,7 +5,10 @@
 
 const cjk = /[\u3400-\u9fff\uf900-\ufaff]/;
 const runs = /[\u3400-\u9fff\uf900-\ufaff]+|[\p{L}\p{N}]+(?:['’][\p{L}]+)?/gu;
-const chinese = new Intl.Segmenter("zh", { granularity: "word" });
+/** Made when a Chinese word is first met: its dictionary takes a while to load. */
+let segmenter: Intl.Segmenter | null = null;
+const chinese = (): Intl.Segmenter =>
+  (segmenter ??= new Intl.Segmenter("zh", { granularity: "word" }));
 
 export type Language = "en" | "zh";
 
@@ -66,7 +69,7 @@ export function terms(text: string): string[] {
   const found: string[] = [];
   for (const [run] of text.matchAll(runs)) {
     if (cjk.test(run)) {
-      for (const { segment } of chinese.segment(run))
+      for (const { segment } of chinese().segment(run))
         if (!stop_words.has(segment)) found.push(segment);
       continue;
     }

@@ -1,10 +1,11 @@
 /**
- * The only home of the validator. A schema is compiled once, when its module loads; `parse` turns
+ * The only home of the validator. A schema is compiled once, when it is first used, since a process
+ * uses few of them and all together would hold up its start; `parse` turns
  * hostile input into a typed value or one short sentence that says where it went wrong. It must
  * never throw, whatever it is given.
  */
 import type { Static, TObject, TSchema, TUnknown } from "typebox";
-import { Compile } from "typebox/compile";
+import { Compile, type Validator } from "typebox/compile";
 
 /** A JSON Schema with a type, for whoever passes schemas on; they are written only here in `schemas/`. */
 export type Schema = TSchema;
@@ -24,15 +25,18 @@ export interface Check<T> {
 
 const problem_chars_max = 200;
 
-/** Compiles a schema. Call it at module level only: compiling costs about a millisecond. */
+/** A check by a schema. Call it at module level only: compiling costs about a millisecond. */
 export function check<S extends TSchema>(schema: S): Check<Static<S>> {
-  const compiled = Compile(schema);
-  const is = (value: unknown): value is Static<S> => compiled.Check(value);
+  let made: Validator | null = null;
+  const compiled = (): Validator => (made ??= Compile(schema));
+  const is = (value: unknown): value is Static<S> => compiled().Check(value);
   return {
     is,
     parse(value) {
       if (is(value)) return { ok: true, value };
-      const first = compiled.Errors(value).find((error) => error.keyword !== "boolean");
+      const first = compiled()
+        .Errors(value)
+        .find((error) => error.keyword !== "boolean");
       const where = first?.instancePath.slice(1).replaceAll("/", ".") || "value";
       return {
         ok: false,
