@@ -5,7 +5,13 @@
  * snapshot that the log agrees with (I4).
  */
 import { isWorkerCommand, type NamedCommand } from "../schemas/commands.ts";
-import { type Commit, type CommitDraft, type Head, refusalOf } from "../schemas/commit.ts";
+import {
+  type Commit,
+  type CommitDraft,
+  type Head,
+  type LineEnd,
+  refusalOf,
+} from "../schemas/commit.ts";
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, By } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
@@ -67,9 +73,12 @@ export class Line {
     return this.#loaded?.commits.has(command) === true;
   }
 
-  /** Loads it when it is not in memory. Throws `AppError("unavailable")`, `Left`. */
-  async load(): Promise<Instance> {
-    return (await this.#load()).instance;
+  /**
+   * Loads it when it is not in memory; `begins` says that it may have nothing to load yet. Throws
+   * `AppError("unavailable")`, `Left`.
+   */
+  async load(begins = false): Promise<Instance> {
+    return (await this.#load(begins)).instance;
   }
 
   /** Reads what others have appended; one that is awake learns of that by losing an append. */
@@ -166,12 +175,15 @@ export class Line {
     return this.here(new Promise((resolve) => void this.#ports.clock.after(ms, resolve)));
   }
 
-  async #load(): Promise<Loaded> {
+  async #load(begins = false): Promise<Loaded> {
     if (this.#loaded !== null) return this.#loaded;
+    // Side by side: a message waits for the load of its conversation, and of a new one both say no.
+    const end = this.#ports.log.end(this.#ref, begins);
+    end.catch(() => undefined);
     const snapshot = await this.here(this.#ports.snapshots.load(this.#ref));
     const loaded =
-      (snapshot === null ? null : await this.#restored(snapshot)) ??
-      (await this.#read(nothingFolded(this.#kind.create(this.#ref))));
+      (snapshot === null ? null : await this.#restored(snapshot, end)) ??
+      (await this.#read(nothingFolded(this.#kind.create(this.#ref)), end));
     this.#loaded = loaded;
     this.#onFolded(loaded.instance);
     this.#keep(loaded, limits.snapshot_events);
@@ -180,10 +192,10 @@ export class Line {
   }
 
   /** From a snapshot and what came behind it; null when the log does not go on from there. */
-  async #restored(snapshot: Snapshot): Promise<Loaded | null> {
+  async #restored(snapshot: Snapshot, end: Promise<LineEnd>): Promise<Loaded | null> {
     try {
       const instance = this.#kind.create(this.#ref, snapshot.state);
-      return await this.#read(fromSnapshot(instance, snapshot));
+      return await this.#read(fromSnapshot(instance, snapshot), end);
     } catch (error) {
       if (error instanceof Left || isAway(error)) throw error;
       this.#ports.report({ what: "a snapshot does not fit the log", ref: this.#ref, error });
@@ -207,9 +219,9 @@ export class Line {
   }
 
   /** Folds what the log holds behind what was folded, inert; then wakes what may run here. */
-  async #read(loaded: Loaded): Promise<Loaded> {
+  async #read(loaded: Loaded, end?: Promise<LineEnd>): Promise<Loaded> {
     const { instance } = loaded;
-    const commits = this.#ports.log.read(this.#ref, loaded.head)[Symbol.asyncIterator]();
+    const commits = this.#ports.log.read(this.#ref, loaded.head, end)[Symbol.asyncIterator]();
     for (;;) {
       const { done, value } = await this.here(commits.next());
       if (done === true) break;

@@ -3,7 +3,7 @@
  * clock, or makes an id by itself: that is what lets a simulator stand behind them.
  */
 import type { NamedCommand, Reply, WorkerCommand } from "../schemas/commands.ts";
-import type { Commit, CommitDraft, Head } from "../schemas/commit.ts";
+import type { Commit, CommitDraft, Head, LineEnd } from "../schemas/commit.ts";
 import type { ErrorCode } from "../schemas/errors.ts";
 import type { ActorRef, By, Clock, Ids } from "../schemas/ids.ts";
 import type { Models } from "../schemas/models.ts";
@@ -20,10 +20,15 @@ export interface LogPort {
    */
   append(draft: CommitDraft, head: Head): Promise<Appended>;
   /**
-   * The actor's commits behind `after`, in order, each checked against the hash of the one before.
-   * Throws `BrokenChain` when they do not follow.
+   * Where the actor's line ends, for a `read` that waits for something else first. `begins`: the
+   * command in hand may be its first, so that what a first commit needs is made meanwhile, too.
    */
-  read(ref: ActorRef, after: Head): AsyncIterable<Commit>;
+  end(ref: ActorRef, begins: boolean): Promise<LineEnd>;
+  /**
+   * The actor's commits behind `after`, in order, each checked against the hash of the one before.
+   * Throws `BrokenChain` when they do not follow. `end` is asked for when it was not before.
+   */
+  read(ref: ActorRef, after: Head, end?: Promise<LineEnd>): AsyncIterable<Commit>;
 }
 
 /** A message of the path, by the sequence of the commit that holds its text. */

@@ -155,7 +155,7 @@ export class Resident {
       }
       case "delivery": {
         const { id, command, by, manages = false, traceparent, partition } = item.delivery;
-        await this.#recovery.look(await this.#line.load());
+        await this.#recovery.look(await this.#line.load(mayBegin(command)));
         const overloaded = (): boolean => this.#around.overloaded(partition);
         const crowded = (): boolean => this.#around.crowds(partition, this.ref.tenant);
         const begins = leasingCommands.has(command.name);
@@ -251,6 +251,10 @@ export class Resident {
     return "over";
   }
 }
+
+/** Whether it may be the first of its actor: a message that answers none. */
+const mayBegin = ({ name, data }: NamedCommand): boolean =>
+  name === "send" && !("parent" in data && data.parent !== undefined);
 
 /** How long something waits that has failed so many times, 1 or more. */
 export const backoff_ms = (times: number): number =>

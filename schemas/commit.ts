@@ -56,6 +56,9 @@ export interface Head {
 }
 export const empty_head: Head = { revision: 0, sequence: 0, hash: zero_hash };
 
+/** What the leader of the log says of an actor's last commit, before anybody has read it. */
+export type LineEnd = Pick<Head, "sequence" | "hash">;
+
 /** A decision that is ready to be appended. */
 export interface CommitDraft {
   readonly ref: ActorRef;

@@ -4,7 +4,14 @@
  * bytes.
  */
 import type { StoredMsg } from "@nats-io/jetstream";
-import { type Commit, type CommitDraft, type Head, headOf } from "../../schemas/commit.ts";
+import {
+  type Commit,
+  type CommitDraft,
+  empty_head,
+  type Head,
+  headOf,
+  type LineEnd,
+} from "../../schemas/commit.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { eventSubject } from "../../schemas/subjects.ts";
 import { append, type Appended } from "./append.ts";
@@ -23,10 +30,16 @@ export interface Log {
    */
   append(draft: CommitDraft, head: Head): Promise<Appended>;
   /**
-   * The actor's commits behind `after`, in order, at least up to what the leader held at the
-   * call. Throws `BrokenChain`, `DamagedCommit`, `AppError("unavailable")`.
+   * Where the leader says that the actor's line ends, for a `read` that waits for something else
+   * first. `begins`: what is to be appended may be its first commit, so that its content key is made
+   * meanwhile. Throws `AppError("unavailable")`.
    */
-  read(ref: ActorRef, after: Head): AsyncIterable<Commit>;
+  end(ref: ActorRef, begins?: boolean): Promise<LineEnd>;
+  /**
+   * The actor's commits behind `after`, in order, at least up to what the leader held at the call, or
+   * at that of `end`. Throws `BrokenChain`, `DamagedCommit`, `AppError("unavailable")`.
+   */
+  read(ref: ActorRef, after: Head, end?: Promise<LineEnd>): AsyncIterable<Commit>;
   /** The actor's last commit, from the leader. */
   last(ref: ActorRef): Promise<Commit | null>;
   /** The actor's first commit, from the leader. */
@@ -67,7 +80,12 @@ export function openLog(streams: Streams, vault: Vault): Log {
 
   return {
     append: (draft, head) => append(streams, vault, draft, head),
-    read: (ref, after) => read(streams, vault, decode, ref, after),
+    async end(ref, begins = false) {
+      // Whoever appends finds it, or what went wrong with it.
+      if (begins) vault.key(ref, true).catch(() => undefined);
+      return asked(() => lineEnd(streams, eventSubject(ref)));
+    },
+    read: (ref, after, end) => read(streams, vault, decode, ref, after, end),
     last: async (ref) =>
       decoded(await asked(() => fromLeader(streams, { last_by_subj: eventSubject(ref) }))),
     first: async (ref) => decoded(await asked(() => nextFromLeader(streams, eventSubject(ref), 1))),
@@ -102,6 +120,7 @@ async function* read(
   decode: (opened: Opened) => Promise<Commit>,
   ref: ActorRef,
   after: Head,
+  asked?: Promise<LineEnd>,
 ): AsyncGenerator<Commit> {
   const subject = eventSubject(ref);
   let head = after;
@@ -109,20 +128,21 @@ async function* read(
     // Whoever has read some of it asks for the rest at once; one that fails is asked for again.
     let tail = after.sequence === 0 ? null : batchBehind(streams, subject, after).catch(() => []);
     if (tail !== null) vault.key(ref, false).catch(() => undefined);
-    const last = await fromLeader(streams, { last_by_subj: subject });
-    const end = last?.seq ?? 0;
-    if (end < after.sequence) {
+    let end = await (asked ?? lineEnd(streams, subject));
+    // Others went on since then, and what is read behind was kept of that.
+    if (asked !== undefined && end.sequence < after.sequence) end = await lineEnd(streams, subject);
+    if (end.sequence < after.sequence) {
       throw new BrokenChain({ subject, sequence: after.sequence }, "the log ends before it");
     }
-    if (last !== null && end === after.sequence && hashOf(last.data) !== after.hash) {
-      throw new BrokenChain({ subject, sequence: end }, "another commit stands there");
+    if (end.sequence === after.sequence && end.hash !== after.hash) {
+      throw new BrokenChain({ subject, sequence: end.sequence }, "another commit stands there");
     }
     // On its way while the commits are; what becomes of it is met where one is opened.
-    if (head.sequence < end) vault.key(ref, false).catch(() => undefined);
-    while (head.sequence < end) {
+    if (head.sequence < end.sequence) vault.key(ref, false).catch(() => undefined);
+    while (head.sequence < end.sequence) {
       const messages = (await tail) ?? [];
       tail = null;
-      const some = messages.length > 0 ? messages : await next(streams, subject, head, last);
+      const some = messages.length > 0 ? messages : await next(streams, subject, head, end);
       for (const message of some) {
         const stored = opened(message);
         follows(stored, head);
@@ -145,12 +165,17 @@ const batchBehind = async (
 ): Promise<readonly StoredMsg[]> =>
   (await readBatch(streams, events_stream, subject, { seq: sequence + 1 })).messages;
 
-/** Some messages behind `head`, never none: `last` says that there is one. */
+async function lineEnd(streams: Streams, subject: string): Promise<LineEnd> {
+  const last = await fromLeader(streams, { last_by_subj: subject });
+  return last === null ? empty_head : { sequence: last.seq, hash: hashOf(last.data) };
+}
+
+/** Some messages behind `head`, never none: `end` says that there is one. */
 async function next(
   streams: Streams,
   subject: string,
   head: Head,
-  last: StoredMsg | null,
+  end: LineEnd,
 ): Promise<readonly StoredMsg[]> {
   const messages = await batchBehind(streams, subject, head);
   if (messages.length > 0) return messages;
@@ -158,10 +183,7 @@ async function next(
   // The replica that answered lags behind the leader.
   const missing = await nextFromLeader(streams, subject, sequence + 1);
   if (missing === null) {
-    throw new BrokenChain(
-      { subject, sequence: last?.seq ?? sequence },
-      "the leader lost it while we read",
-    );
+    throw new BrokenChain({ subject, sequence: end.sequence }, "the leader lost it while we read");
   }
   return [missing];
 }

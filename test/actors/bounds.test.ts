@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createHost } from "../../actors/host.ts";
 import type { Delivery, Ports } from "../../actors/ports.ts";
 import type { NamedCommand } from "../../schemas/commands.ts";
-import { headOf } from "../../schemas/commit.ts";
+import { empty_head, headOf } from "../../schemas/commit.ts";
 import { type ActorRef, type Clock, systemIds } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import { steppedClock } from "./stepped-clock.ts";
@@ -23,6 +23,7 @@ function open(clock: Clock = { now: () => 0, after: () => () => undefined }) {
         return { ok: true, head: headOf(commit) };
       },
       // Nobody is loaded twice here.
+      end: async () => empty_head,
       async *read() {},
     },
     snapshots: { load: async () => null, save: ({ id }) => void saved.push(id) },

@@ -28,7 +28,8 @@ function failing(error: () => Error | null): {
     asked,
     cursed,
     around: (own) => ({
-      read: (ref, after) => own.read(ref, after),
+      end: (ref, begins) => own.end(ref, begins),
+      read: (ref, after, end) => own.read(ref, after, end),
       async append(draft, head) {
         asked.set(draft.command, [...(asked.get(draft.command) ?? []), Date.now()]);
         const problem = cursed.has(draft.command) ? error() : null;

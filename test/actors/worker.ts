@@ -119,8 +119,9 @@ export async function startWorld(given?: System<Server>): Promise<World> {
     const host = createHost({
       log: {
         append: (draft, head) => stood.append(draft, head),
-        async *read(ref, after) {
-          for await (const commit of stood.read(ref, after)) {
+        end: (ref, begins) => stood.end(ref, begins),
+        async *read(ref, after, end) {
+          for await (const commit of stood.read(ref, after, end)) {
             read.push(commit);
             yield commit;
           }

@@ -30,6 +30,7 @@ export interface Stored {
   append(draft: CommitDraft, head: Head): Appended;
   /** Told of what somebody tries to append. */
   asked(draft: CommitDraft): void;
+  end(ref: ActorRef): Head;
   /** Commits behind a head; throws when the log does not go on from there. */
   read(ref: ActorRef, after: Head): readonly Commit[];
   publish(ref: ActorRef, frame: StoredFrame): void;
@@ -92,6 +93,7 @@ export function createStored(): Stored {
       line.push(commit);
       return { ok: true, head: headOf(commit) };
     },
+    end: endOf,
     read(ref, after) {
       const line = commits(ref);
       if (endOf(ref).sequence < after.sequence) throw new Error("the log ends before it");

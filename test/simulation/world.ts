@@ -146,8 +146,13 @@ export function createWorld(
           const what = draft.events.map(({ type }) => type).join("+");
           return ask(`append ${what}`, () => stored.append(draft, head));
         },
-        async *read(ref, after) {
-          yield* await ask(`read behind ${after.sequence}`, () => stored.read(ref, after));
+        end: (ref) => ask("where it ends", () => stored.end(ref)),
+        async *read(ref, after, end) {
+          // What came behind an end that was asked for before may be read or not.
+          const { sequence } = end === undefined ? { sequence: Infinity } : await end;
+          const tail = await ask(`read behind ${after.sequence}`, () => stored.read(ref, after));
+          const all = end === undefined || random.chance(0.5);
+          yield* all ? tail : tail.filter((commit) => commit.sequence <= sequence);
         },
       },
       snapshots: {

@@ -143,6 +143,21 @@ test("I3: a commit behind a head that is not the last is a conflict", async () =
   expect(await all(system.log.read(ref, empty_head))).toHaveLength(1);
 });
 
+test("an end that was asked for first is read to, and asked for again once others went on", async () => {
+  const ref = newRef();
+  const before = system.log.end(ref, true);
+  expect(await before).toMatchObject({ sequence: 0 });
+  // Made beside it, so that the first append finds it.
+  await expect.poll(() => system.vault.cached(ref), { interval: 5 }).toBeTruthy();
+  const first = await appended([said("one")], ref);
+  expect(await all(system.log.read(ref, first, before))).toEqual([]);
+  const end = system.log.end(ref);
+  expect(await end).toEqual({ sequence: first.sequence, hash: first.hash });
+  await appended([said("two")], ref, first);
+  expect((await all(system.log.read(ref, empty_head, end)))[0]).toMatchObject({ revision: 1 });
+  expect(await system.vault.key(newRef(), false)).toBeNull();
+});
+
 test("I3: an append that is repeated counts once and gives the head of the stored bytes", async () => {
   const ref = newRef();
   const decision = draft(ref, [said("once")]);
