@@ -90,7 +90,8 @@ async function publish(
   }
   let marked = begin.sequence;
   tell(begin.sequence - 1);
-  const reading = { after: begin.sequence - 1, signal, hashes: "last" } as const;
+  const gather_ms = limits.feed_gather_ms;
+  const reading = { after: begin.sequence - 1, signal, hashes: "last", gather_ms } as const;
   for await (const batch of readBatches(streams, vault, reading)) {
     const chunks = chunksOf(await publicOf(batch, begin, owners, report));
     const behind: LogPlace = { sequence: (batch.at(-1)?.sequence ?? 0) + 1, index: 0 };

@@ -3,6 +3,8 @@ export const integrationLimits = {
   /** The feed: events of one batch, and their JSON; a single event fits a message always. */
   feed_batch_events: 256,
   feed_batch_chars: 2_000_000,
+  /** So long it waits for more: a short turn is one append then, and none while its first token is due. */
+  feed_gather_ms: 30,
   /** Commits without a public event, behind which the place in the log is written down all the same. */
   feed_unmarked_commits: 1_000,
   /** Conversations whose owner the publisher remembers. */

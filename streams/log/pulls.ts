@@ -21,8 +21,11 @@ export interface Arrived {
 export interface Pulling {
   /** Messages that were there when it began. */
   readonly pending: number;
-  /** What has come, in order, at most `most`; waits for the first. Empty: it has ended. */
-  take(most: number): Promise<Arrived[]>;
+  /**
+   * What has come, in order, at most `most`; waits for the first, and then `gather_ms` for more.
+   * Empty: it has ended.
+   */
+  take(most: number, gather_ms?: number): Promise<Arrived[]>;
   stop(): void;
 }
 
@@ -121,9 +124,12 @@ export async function pullEvents(
   return {
     pending: num_pending,
     stop,
-    async take(most) {
+    async take(most, gather_ms = 0) {
       while (waiting.length === 0 && !ended) {
         await new Promise<void>((resolve) => (wake = resolve));
+      }
+      if (gather_ms > 0 && waiting.length < most && !ended) {
+        await new Promise((resolve) => setTimeout(resolve, gather_ms));
       }
       const taken = waiting.splice(0, most);
       pull();

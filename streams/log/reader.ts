@@ -40,6 +40,8 @@ export interface Reading {
    * only where they are: hashing is a fifth of what reading costs.
    */
   readonly hashes?: "all" | "last";
+  /** So long an array gathers after its first commit, for whoever does better with few large ones. */
+  readonly gather_ms?: number;
 }
 
 /** Commits of one array: a few milliseconds of decoding, during which nothing else happens here. */
@@ -96,7 +98,7 @@ export const readPlain = (streams: Streams, options: Reading): AsyncGenerator<re
  */
 export async function* readThrough<T>(
   streams: Streams,
-  { after, until = Number.POSITIVE_INFINITY, signal, filter }: Reading,
+  { after, until = Number.POSITIVE_INFINITY, signal, filter, gather_ms }: Reading,
   decode: (arrived: readonly Arrived[]) => Promise<T>,
 ): AsyncGenerator<T> {
   let position = after;
@@ -109,7 +111,7 @@ export async function* readThrough<T>(
       const unlink = streams.onLink((up) => (up ? stop() : undefined));
       try {
         while (position < until) {
-          const arrived = await pulling.take(Math.min(batch_max, until - position));
+          const arrived = await pulling.take(Math.min(batch_max, until - position), gather_ms);
           if (arrived.length === 0 || signal.aborted) break;
           const batch = await decode(arrived);
           if (signal.aborted) return;
