@@ -82,9 +82,10 @@ export function socketBehavior(parts: {
       sockets.delete(ws);
       const data = ws.getUserData();
       for (const leave of data.leave.splice(0)) leave();
-      data.share.end();
       data.session?.closed();
       data.session = null;
+      // Last: its cursors have counted themselves off.
+      data.share.end();
     },
   };
 }
