@@ -74,9 +74,11 @@ export function socketBehavior(parts: {
       if (!share.answered(message.byteLength)) fail(ws, "slow_consumer");
     },
     drain(ws) {
-      const { share, session } = ws.getUserData();
-      share.is(ws.getBufferedAmount());
-      session?.drained();
+      const data = ws.getUserData();
+      data.share.is(ws.getBufferedAmount());
+      // Not from within this call: of what is written here and not taken whole, uWebSockets.js may
+      // never tell that it was, nor go on with it (seen, 20.51), and who reads would wait for ever.
+      setImmediate(() => data.session?.drained());
     },
     close(ws) {
       sockets.delete(ws);
