@@ -22,6 +22,7 @@ import { type Caller, Gate } from "./limits/gate.ts";
 import type { OpenStream } from "./turns/open-stream.ts";
 import type { GatewayPorts } from "./ports.ts";
 import { type Progress, progressOf } from "./metrics.ts";
+import { Replays } from "./live/replays.ts";
 import { Rooms } from "./live/rooms.ts";
 import { Sequences } from "./live/sequences.ts";
 import { Turnstile } from "./turnstile.ts";
@@ -78,6 +79,7 @@ export function openService(ports: GatewayPorts): Service {
   const rooms = new Rooms({
     lanes,
     log,
+    replays: new Replays(log),
     clock,
     report,
     noticed(commit) {

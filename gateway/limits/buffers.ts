@@ -14,6 +14,8 @@ export interface Share {
   is(bytes: number): void;
   /** False past the watermark. */
   readonly writable: boolean;
+  /** Whether so much of it was read that it is worth to go on: each time costs a look at the log. */
+  readonly drained: boolean;
   /** Counts an answer; false when too many lie unread. */
   answered(bytes: number): boolean;
   /** Counts its lagging cursors. */
@@ -23,6 +25,8 @@ export interface Share {
 
 /** Below this part of the maximum every socket has its whole watermark. */
 const easy_part = 0.5;
+/** A slow socket is written to again when it holds no more than this part of its watermark. */
+const drained_part = 0.5;
 
 export class Buffers {
   readonly #most: number;
@@ -70,6 +74,9 @@ export class Buffers {
       is,
       get writable() {
         return mine === 0 || mine < room();
+      },
+      get drained() {
+        return mine <= room() * drained_part;
       },
       answered(bytes) {
         if (mine === 0) answers = 0;

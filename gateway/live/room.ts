@@ -12,6 +12,7 @@ import type { Lanes } from "./lanes.ts";
 import type { Report } from "../ports.ts";
 import { OpenTurns } from "./open-turns.ts";
 import { advance } from "./push-frames.ts";
+import type { LogPort, Replays } from "./replays.ts";
 import { Tail } from "./tail.ts";
 
 /** One frame on its way to every subscription at the head, and where a reader stands after it. */
@@ -21,16 +22,14 @@ export interface Outgoing {
   readonly bytes: Uint8Array;
   readonly after: Position;
 }
-/** What of the log a room reads: the commits behind a head, in order. */
-interface LogPort {
-  read(ref: ActorRef, after: Head): AsyncIterable<Commit>;
-}
 export interface Member {
   deliver(batch: readonly Outgoing[]): void;
 }
 export interface RoomParts {
   readonly lanes: Pick<Lanes, "commits" | "tokens" | "replay" | "reconnected">;
-  readonly log: Pick<LogPort, "read">;
+  readonly log: LogPort;
+  /** What readers behind the head read of the same log. */
+  readonly replays: Replays;
   readonly clock: Clock;
   readonly report: Report;
   /** Hears every commit before anything of it is pushed. */
@@ -38,8 +37,6 @@ export interface RoomParts {
 }
 
 const encoder = new TextEncoder();
-/** Members of one room that read the log at once. */
-const readers_max = 2;
 /** Waits before what is missing is looked for again; the last one repeats. */
 const retry_ms = [5, 20, 100, 500, 2_000] as const;
 /** A turn that runs, or a commit that was acknowledged, and nothing came for so long: the log is read. */
@@ -67,9 +64,6 @@ export class Room {
   /** The highest revision that a worker has acknowledged to this gateway. */
   #expected = 0;
   #movements = 0;
-  /** Members that read the log, and those that wait for it. */
-  #reading = 0;
-  #readers: (() => void)[] = [];
   #doubting: (() => void) | null = null;
 
   constructor(ref: ActorRef, parts: RoomParts) {
@@ -81,7 +75,7 @@ export class Room {
       applied: (commit, before, quiet) => {
         this.tail.add(commit, before, quiet);
         this.turns.apply(commit);
-        if (isDeleted(commit)) this.tail.forget();
+        if (isDeleted(commit)) this.#forget();
       },
     });
     this.opened = this.#open();
@@ -124,22 +118,23 @@ export class Room {
   }
 
   /** Commits behind `base`, from the log. */
-  async *read(base: Head): AsyncGenerator<Commit> {
-    // A crowd that comes back reads one after the other: all at once, none would get its batch in time.
-    while (this.#reading >= readers_max) {
-      await new Promise<void>((resolve) => this.#readers.push(resolve));
-    }
-    this.#reading++;
-    try {
-      yield* this.#parts.log.read(this.ref, base);
-    } finally {
-      this.#reading--;
-      this.#readers.shift()?.();
-    }
+  read(base: Head): AsyncIterable<Commit> {
+    return this.#parts.replays.read(this.ref, base);
+  }
+
+  /** The JSON of a frame that many readers behind the head are sent, if it is at hand. */
+  json(frame: PushFrame): Uint8Array | null {
+    return this.#parts.replays.json.of(this.ref, frame);
+  }
+
+  /** Resolves when it is the turn of a reader behind the head. */
+  turn(): Promise<void> {
+    return this.#parts.replays.turn();
   }
 
   close(): void {
     this.#closed = true;
+    this.#forget();
     this.#doubting?.();
     for (const stop of this.#stops.splice(0)) stop();
     this.#wake();
@@ -226,6 +221,11 @@ export class Room {
       if (this.#movements === before) this.#refill();
       this.#doubt();
     });
+  }
+
+  #forget(): void {
+    this.tail.forget();
+    this.#parts.replays.forget(this.ref);
   }
 
   #wake(): void {

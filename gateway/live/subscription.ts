@@ -118,6 +118,8 @@ export class Subscription implements Member {
       const position = this.#position;
       if (position === null) return;
       if (isUpToDate(position, this.room.position)) return this.#join();
+      await this.room.turn();
+      if (!this.#catching()) return;
       const { base, commits } = this.room.tail.from(position.revision);
       const cursor = new Cursor(this.room.ref.id, position, { base, replaying: true });
       for await (const commit of commits ?? this.room.read(base)) {
@@ -160,7 +162,9 @@ export class Subscription implements Member {
         }
         if (!goesOn || this.#position === null) return;
         const after = advance(this.#position, frame);
-        this.#outlet.send(frame, after);
+        const bytes = this.room.json(frame);
+        if (bytes === null) this.#outlet.send(frame, after);
+        else this.#outlet.sendBytes(bytes, frame, after);
         this.#position = after;
       }
     });

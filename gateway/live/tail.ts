@@ -16,7 +16,8 @@ interface Entry {
   readonly chars: number;
 }
 
-const charsOf = (commit: Commit): number => {
+/** Its text: what of a commit has no small bound. */
+export const charsOf = (commit: Commit): number => {
   let chars = 0;
   for (const { data } of commit.events) if ("text" in data) chars += data.text.length;
   return chars;

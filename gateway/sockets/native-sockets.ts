@@ -76,6 +76,7 @@ export function socketBehavior(parts: {
     drain(ws) {
       const data = ws.getUserData();
       data.share.is(ws.getBufferedAmount());
+      if (!data.share.drained) return;
       // Not from within this call: of what is written here and not taken whole, uWebSockets.js may
       // never tell that it was, nor go on with it (seen, 20.51), and who reads would wait for ever.
       setImmediate(() => data.session?.drained());

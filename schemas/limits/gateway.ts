@@ -19,6 +19,11 @@ export const gatewayLimits = {
   /** Answers to one socket that it has not read; the second while all buffers together are full. */
   answers_unread_bytes: 2 * 1024 * 1024,
   answers_unread_bytes_tight: 64 * 1024,
+  /** Text that is read of the log at once for readers behind the head, and what is kept of it for others. */
+  replay_piece_chars: 2_000_000,
+  replays_chars_max: 16_000_000,
+  /** JSON of long frames that several such readers are sent. */
+  shared_json_bytes_max: 16 * 1024 * 1024,
   /** What waits in one cursor for a gap to be filled; past it the cursor re-reads the log. */
   cursor_pending_max: 1_000,
   /** Frames that are no JSON or no command, within the window; so many close the socket. */

@@ -1,5 +1,6 @@
 /** A room on lanes and a log that a test plays by hand; waits cost one turn of the loop. */
 import type { Lanes } from "../../gateway/live/lanes.ts";
+import { Replays } from "../../gateway/live/replays.ts";
 import { Room } from "../../gateway/live/room.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import type { Clock } from "../../schemas/ids.ts";
@@ -50,7 +51,10 @@ export class World {
         for (const commit of commitsOf(stored)) if (commit.revision > after.revision) yield commit;
       },
     };
-    this.room = new Room(ref, { lanes, log, clock: time, report: () => {}, noticed: () => {} });
+    this.room = new Room(ref, {
+      ...{ lanes, log, replays: new Replays(log), clock: time },
+      ...{ report: () => {}, noticed: () => {} },
+    });
   }
 
   happen(item: Item, seen: boolean): void {
