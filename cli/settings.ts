@@ -35,6 +35,12 @@ export function ratesOf(config: Config): Rates {
   };
 }
 
+/** Where somebody operates servers, requests are written down; on one's own machine nobody asked for it. */
+export function logsAccess(config: Config): boolean {
+  const wished = config.get("COLLOQUY_ACCESS_LOG");
+  return wished === "on" || (wished === "auto" && config.get("NATS_URL") !== null);
+}
+
 export function openAiOf(config: Config): Parameters<typeof createModels>[0]["openai"] {
   const apiKey = config.get("OPENAI_API_KEY");
   const baseUrl = config.get("OPENAI_BASE_URL");

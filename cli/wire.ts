@@ -41,13 +41,14 @@ import { tokenPort } from "../streams/live/tokens.ts";
 import { provision, provisioned } from "../streams/provision.ts";
 import { openVault, type Vault } from "../streams/content/vault.ts";
 import { joinWorkers } from "../streams/queue/workers.ts";
+import { openAccessLog, standardOutput } from "./access-log.ts";
 import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
 import { eraseListed, openErasures, rememberOthers } from "./erasing.ts";
 import { checkHead, checkWitnesses, keepHead } from "./head-file.ts";
 import { keptLook, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
-import { accountsKeyOf, openAiOf, ratesOf, tlsOf } from "./settings.ts";
+import { accountsKeyOf, logsAccess, openAiOf, ratesOf, tlsOf } from "./settings.ts";
 import { webAssets } from "./web-assets.ts";
 
 export const roles = ["gateway", "actors", "projections", "feed"] as const;
@@ -267,6 +268,8 @@ async function openDoor(
   const shared = redisUrl === null ? null : await sharedLimiter(redisUrl, clock, report);
   ends.push(() => shared?.close());
   const tenant = config.get("COLLOQUY_TENANT") ?? "main";
+  const access = logsAccess(config) ? openAccessLog(standardOutput(), clock) : null;
+  ends.push(() => access?.stop());
   const gateway = await startGateway(
     {
       ...{ streams, vault, log, queries, ring, clock, ids, report },
@@ -285,6 +288,7 @@ async function openDoor(
       knowsModel: (name) => models.route(name) !== null,
       embed: models.embed,
       page: webAssets(),
+      accessLog: access,
       local: embedded.nats ? { tenant, user: "you" } : null,
     },
     {

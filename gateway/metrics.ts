@@ -151,6 +151,12 @@ function limitMetrics(service: MetricsOf): Metric[] {
       help: "Of these, those that wait for their tenant's turn.",
       values: new Map([["", commands.waiting]]),
     },
+    {
+      name: "colloquy_access_log_dropped_total",
+      help: "Lines of the access log that were dropped, since nobody took those before them.",
+      type: "counter",
+      values: new Map(ports.accessLog === null ? [] : [["", ports.accessLog.dropped()]]),
+    },
   ];
 }
 

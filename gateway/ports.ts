@@ -29,6 +29,14 @@ export type Report = (problem: {
   readonly error?: unknown;
 }) => void;
 
+/** Where the access log goes; never throws and never waits. */
+export interface AccessLog {
+  /** One line, without its end. */
+  write(line: string): void;
+  /** Lines that were dropped, since nobody took those before them. */
+  dropped(): number;
+}
+
 export interface GatewayPorts {
   readonly streams: Streams;
   readonly vault: Vault;
@@ -51,6 +59,8 @@ export interface GatewayPorts {
   readonly metricsToken: string | null;
   /** Addresses and networks whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
+  /** Null where nobody wants to know. */
+  readonly accessLog: AccessLog | null;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly report: Report;

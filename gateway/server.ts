@@ -17,6 +17,7 @@ import { AppError } from "../schemas/errors.ts";
 import type { Readiness } from "../schemas/http.ts";
 import { limits } from "../schemas/limits.ts";
 import { type CertificateFiles, followCertificate, judgeCertificate } from "./http/certificate.ts";
+import { logRequest } from "./http/access-log.ts";
 import { Exchange } from "./http/exchange.ts";
 import { handle } from "./http/routes.ts";
 import { Bodies } from "./limits/bodies.ts";
@@ -77,6 +78,7 @@ export async function startGateway(ports: GatewayPorts, options: GatewayOptions)
   const exchangeOf = (res: HttpResponse, req: HttpRequest): Exchange => {
     const exchange = new Exchange(res, req, parts);
     exchange.last = retiring;
+    if (ports.accessLog !== null) logRequest(ports.accessLog, exchange, service);
     if (options.tls !== undefined) {
       exchange.common["Strict-Transport-Security"] = strict_transport;
     }

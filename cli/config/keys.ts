@@ -169,6 +169,14 @@ export const keys = {
   ),
   COLLOQUY_TLS_KEY: text(null, "PEM file of that certificate's key."),
   COLLOQUY_LOG: choice("error", "info", "debug")("info", "How much is written to stderr."),
+  COLLOQUY_ACCESS_LOG: choice(
+    "auto",
+    "on",
+    "off",
+  )(
+    "auto",
+    "Whether the gateway writes a line of JSON to stdout for each request and socket (docs/OPERATING.md); `auto`: when `NATS_URL` is set.",
+  ),
   OTEL_EXPORTER_OTLP_ENDPOINT: url("http", "https")(
     null,
     "Where traces and metrics go. Known, but nothing is exported yet.",

@@ -8,8 +8,10 @@ import { AppError, type ErrorCode, errorBody, errors } from "../../schemas/error
 import type { Problem } from "../../schemas/http.ts";
 import type { Clock } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
+import type { Identity } from "../auth/identity.ts";
 import type { Bodies, Held } from "../limits/bodies.ts";
 import { Outflow } from "./outflow.ts";
+import { statusLine } from "./status-line.ts";
 
 export interface Answer {
   readonly status: number;
@@ -18,37 +20,23 @@ export interface Answer {
   readonly body: object | Uint8Array | null;
 }
 
+/** How a request ended. */
+export interface End {
+  /** 499 when its client went before there was an answer. */
+  readonly status: number;
+  /** Of the body. */
+  readonly bytes: number;
+  /** When the first words of a stream were written, as the clock says; null for other answers. */
+  readonly first_byte_at_ms: number | null;
+  /** Its client went before it had all. */
+  readonly aborted: boolean;
+}
+
 /** How a protocol of its own says what went wrong. */
 export interface Refusal {
   body(code: ErrorCode, detail?: string): object;
   headers(code: ErrorCode): Readonly<Record<string, string>>;
 }
-
-const phrases: Readonly<Record<number, string>> = {
-  200: "OK",
-  201: "Created",
-  202: "Accepted",
-  204: "No Content",
-  304: "Not Modified",
-  400: "Bad Request",
-  401: "Unauthorized",
-  403: "Forbidden",
-  404: "Not Found",
-  405: "Method Not Allowed",
-  406: "Not Acceptable",
-  409: "Conflict",
-  410: "Gone",
-  412: "Precondition Failed",
-  413: "Content Too Large",
-  415: "Unsupported Media Type",
-  422: "Unprocessable Content",
-  429: "Too Many Requests",
-  500: "Internal Server Error",
-  501: "Not Implemented",
-  502: "Bad Gateway",
-  503: "Service Unavailable",
-  504: "Gateway Timeout",
-};
 
 /** A body that takes longer than this is not waited for. */
 const body_ms_max = 30_000;
@@ -97,6 +85,10 @@ export class Exchange {
   readonly traceId: string;
   /** Headers that every answer to this request carries. */
   readonly common: Record<string, string> = { ...security };
+  /** The path of its operation, `{name}` for each part that differs; null while none is known. */
+  route: string | null = null;
+  /** Who asks, once that is known. */
+  who: Identity | null = null;
   /** The connection ends behind this answer: whoever asks again is served elsewhere. */
   last = false;
   readonly #res: HttpResponse;
@@ -107,6 +99,7 @@ export class Exchange {
   /** Its body, until it is answered. */
   #held: Held | null = null;
   readonly #gone: (() => void)[] = [];
+  #ended: ((end: End) => void) | null = null;
   /** Ends the wait for a body; a timer that is left keeps the process from ending. */
   #unwait: () => void = () => undefined;
   #done = false;
@@ -138,6 +131,7 @@ export class Exchange {
     res.onAborted(() => {
       this.#finish();
       this.#aborted = true;
+      this.#end({ status: 499, bytes: 0, first_byte_at_ms: null, aborted: true });
       for (const call of this.#gone.splice(0)) call();
     });
   }
@@ -146,6 +140,17 @@ export class Exchange {
   onGone(call: () => void): void {
     if (this.#aborted) call();
     else this.#gone.push(call);
+  }
+
+  /** Calls once, when all of its answer was written or its client has gone; not for a WebSocket. */
+  onEnd(call: (end: End) => void): void {
+    this.#ended = call;
+  }
+
+  #end(end: End): void {
+    const call = this.#ended;
+    this.#ended = null;
+    call?.(end);
   }
 
   /** From here on this request is refused in the words of another protocol. */
@@ -202,6 +207,7 @@ export class Exchange {
 
   /** The connection has become a WebSocket; nothing may be answered any more. */
   upgraded(): void {
+    this.#ended = null;
     this.#finish();
   }
 
@@ -230,17 +236,19 @@ export class Exchange {
       ...(json ? { "Content-Type": "application/json", "Cache-Control": "no-store" } : {}),
       ...headers,
     };
+    const bodiless = this.method === "HEAD" || status === 204 || status === 304;
     this.#res.cork(() => {
-      this.#res.writeStatus(`${status} ${phrases[status] ?? "Unknown"}`);
+      this.#res.writeStatus(statusLine(status));
       for (const [name, value] of Object.entries(all)) this.#res.writeHeader(name, value);
       const close = this.last || (status === 413 && !this.#drains());
-      const bodiless = this.method === "HEAD" || status === 204 || status === 304;
       if (!bodiless && !close && bytes !== null && bytes.byteLength > 0) this.#offer(bytes);
       else if (!bodiless) this.#res.end(bytes ?? "", close);
       else if (bytes !== null || close) this.#res.endWithoutBody(bytes?.byteLength ?? 0, close);
       // Given as undefined, the length that is not there is written as 2^63, and the client hangs up.
       else this.#res.endWithoutBody();
     });
+    const sent = bodiless ? 0 : (bytes?.byteLength ?? 0);
+    this.#end({ status, bytes: sent, first_byte_at_ms: null, aborted: false });
   }
 
   /** Sends a body; what its client does not take yet waits here, not copied into the server's buffer. */
@@ -259,12 +267,24 @@ export class Exchange {
    */
   stream(headers: Readonly<Record<string, string>>, beat: string, status = 200): Outflow {
     const outflow = new Outflow(this.#res, this.#clock, beat);
+    // Before it is told that its client has gone, by which its request ends.
+    if (!this.#done) this.#onStreamEnd(outflow, status);
     this.onGone(() => outflow.abort());
     if (!this.#done) {
       this.#finish();
-      outflow.begin(`${status} ${phrases[status] ?? "Unknown"}`, { ...this.common, ...headers });
+      outflow.begin(statusLine(status), { ...this.common, ...headers });
     }
     return outflow;
+  }
+
+  #onStreamEnd(outflow: Outflow, status: number): void {
+    const call = this.#ended;
+    this.#ended = null;
+    if (call === null) return;
+    void outflow.closed.then(() => {
+      const { bytes, first_at_ms: first_byte_at_ms, aborted } = outflow;
+      call({ status, bytes, first_byte_at_ms, aborted });
+    });
   }
 
   /**

@@ -26,6 +26,10 @@ export class Outflow {
   #over = false;
   #aborted = false;
   #written_ms: number;
+  /** Of all that was written. */
+  bytes = 0;
+  /** When the first words were written, as the clock says; null before. */
+  first_at_ms: number | null = null;
   #unread: (bytes: number) => void = () => {};
   /** Bytes of the writes that were not taken whole: at most so many lie in the server's buffer. */
   #untaken = 0;
@@ -50,6 +54,7 @@ export class Outflow {
       for (const [name, value] of Object.entries(headers)) this.#res.writeHeader(name, value);
       this.#res.write(this.#beat);
     });
+    this.bytes += this.#beat.length;
     this.#await();
   }
 
@@ -129,6 +134,7 @@ export class Outflow {
     this.#gathered = [];
     this.#chars = 0;
     this.#written_ms = this.#clock.now();
+    if (text !== this.#beat) this.first_at_ms ??= this.#written_ms;
     if (this.#send(text)) return;
     this.#full = true;
     this.#unread((this.#untaken += Buffer.byteLength(text)));
@@ -147,6 +153,7 @@ export class Outflow {
 
   #send(text: string): boolean {
     let taken = true;
+    this.bytes += Buffer.byteLength(text);
     this.#res.cork(() => (taken = this.#res.write(text)));
     return taken;
   }

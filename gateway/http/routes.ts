@@ -128,10 +128,12 @@ function methodsOf(exchange: Exchange, service: Service): readonly string[] {
 async function dispatch(exchange: Exchange, service: Service): Promise<void> {
   const asset = service.ports.page.get(exchange.path);
   if (asset !== undefined) {
+    exchange.route = exchange.path;
     const reads = exchange.method === "GET" || exchange.method === "HEAD";
     return reads ? serveAsset(exchange, asset) : notAllowed(exchange, reading);
   }
   if (exchange.path === "/ws/chat") {
+    exchange.route = exchange.path;
     return exchange.problem("bad_request", "This address is a WebSocket.");
   }
   const found = match(exchange.method, exchange.path);
@@ -140,6 +142,7 @@ async function dispatch(exchange: Exchange, service: Service): Promise<void> {
     return exchange.problem(another ? "unknown_version" : "not_found");
   }
   if (found.operation === undefined) return notAllowed(exchange, methodsOf(exchange, service));
+  exchange.route = found.operation.path;
   return serve(exchange, service, found.operation, found.params);
 }
 
@@ -192,6 +195,7 @@ async function run(
   }
   if (!accepts(exchange, operation)) throw new AppError("not_acceptable");
   const who = await service.authenticate(bearerOf(exchange), ipOf(exchange, service));
+  exchange.who = who;
   await admit(exchange, service, operation.limit, who);
   must(who, operation.access);
   const bytes = await incoming;

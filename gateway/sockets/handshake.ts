@@ -3,6 +3,7 @@ import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
 import { AppError } from "../../schemas/errors.ts";
 import { offeredBy, socketBearerOf } from "../auth/authenticate.ts";
 import type { Identity } from "../auth/identity.ts";
+import { type SocketLog, socketLog } from "../http/access-log.ts";
 import { mayConnect } from "../http/cors.ts";
 import type { Exchange } from "../http/exchange.ts";
 import { retryAfter } from "../http/routes.ts";
@@ -16,6 +17,10 @@ import type { Session } from "./socket.ts";
 export interface SocketData {
   readonly identity: Identity | Promise<Identity>;
   readonly ip: string;
+  /** Null where nobody wants to know. */
+  readonly log: SocketLog | null;
+  /** Of all that was sent to it. */
+  bytes: number;
   /** Gives its places among the open sockets back. */
   readonly leave: (() => void)[];
   readonly share: Share;
@@ -45,6 +50,7 @@ export function upgrade(
   origins: readonly string[],
   retiring: () => boolean,
 ): void {
+  exchange.route = exchange.path === "/ws/chat" ? "/ws/chat" : "/chat/stream/{id}";
   const credential = socketBearerOf(exchange);
   if (retiring()) return exchange.problem("shutting_down");
   if (!mayConnect(exchange, origins)) return exchange.problem("origin_refused");
@@ -66,7 +72,11 @@ export function upgrade(
     exchange.upgraded();
     const share = service.buffers.open();
     const leave = [place];
-    const data: SocketData = { identity, ip, leave, share, session: null, early: [], stream };
+    const { accessLog } = service.ports;
+    const data: SocketData = {
+      ...{ identity, ip, leave, share, session: null, early: [], stream, bytes: 0 },
+      log: accessLog === null ? null : socketLog(accessLog, exchange, service),
+    };
     res.upgrade(
       data,
       exchange.header("sec-websocket-key"),

@@ -38,6 +38,7 @@ export function socketBehavior(parts: {
       const data = ws.getUserData();
       const begin = (identity: Identity): void => {
         if (!sockets.has(ws)) return;
+        data.log?.opened(identity);
         const caller = callerOf(identity, data.ip);
         const place = service.gate.enter(caller).admitted
           ? service.connections.enterUser(caller)
@@ -81,7 +82,7 @@ export function socketBehavior(parts: {
       // never tell that it was, nor go on with it (seen, 20.51), and who reads would wait for ever.
       setImmediate(() => data.session?.drained());
     },
-    close(ws) {
+    close(ws, code) {
       sockets.delete(ws);
       const data = ws.getUserData();
       for (const leave of data.leave.splice(0)) leave();
@@ -89,6 +90,7 @@ export function socketBehavior(parts: {
       data.session = null;
       // Last: its cursors have counted themselves off.
       data.share.end();
+      data.log?.closed(code, data.bytes);
     },
   };
 }
@@ -114,13 +116,21 @@ function wireOf(ws: Socket, data: SocketData): Wire {
       share.is(ws.getBufferedAmount());
       return share.writable;
     },
-    send: (frame) => sent(ws.send(JSON.stringify(frame), false)),
+    send(frame) {
+      const text = JSON.stringify(frame);
+      data.bytes += Buffer.byteLength(text);
+      sent(ws.send(text, false));
+    },
     answer(frame) {
       const text = JSON.stringify(frame);
+      data.bytes += Buffer.byteLength(text);
       sent(ws.send(text, false));
       if (!share.answered(text.length)) fail();
     },
-    sendBytes: (bytes) => sent(ws.send(bytes, false)),
+    sendBytes(bytes) {
+      data.bytes += bytes.byteLength;
+      sent(ws.send(bytes, false));
+    },
     cork: (call) => void ws.cork(call),
     lagging: (change) => share.lagging(change),
     close: (code, reason) => ws.end(code, reason),

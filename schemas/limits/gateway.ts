@@ -54,6 +54,15 @@ export const gatewayLimits = {
   /** Request bodies in memory, of all requests of a gateway and of one IP address. */
   request_bodies_bytes_max: 256 * 1024 * 1024,
   request_bodies_per_ip_bytes_max: 64 * 1024 * 1024,
+  /** Lines of the access log that nobody has taken yet, some 300 each; later ones are dropped and counted. */
+  access_log_chars_max: 1_000_000,
+  /** They are written together: so many characters, or after so long. */
+  access_log_write_chars: 64 * 1024,
+  access_log_write_ms: 50,
+  /** How long the last ones are waited for at the end. */
+  access_log_stop_ms: 300,
+  /** Of a user agent so much is written down. */
+  user_agent_chars_max: 200,
   /** `/ready` and `/metrics` answer strangers, so what they ask the servers is asked this seldom. */
   probe_kept_ms: 500,
   /** How soon a renewed certificate is noticed by itself. */

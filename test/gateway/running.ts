@@ -124,6 +124,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
       embed: null,
       page: new Map(),
       local: null,
+      accessLog: null,
       ...change,
     };
     const address = { host: "127.0.0.1", port: 0, corsOrigins: [] };
