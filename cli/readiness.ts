@@ -14,7 +14,8 @@ import { orphaned, type Ownership } from "../streams/queue/ownership.ts";
 
 interface Parts {
   readonly log: Pick<Log, "lastSequence">;
-  readonly ownership: () => Promise<Ownership>;
+  /** Null in a process that takes and answers no commands: its NATS user need not see who does. */
+  readonly ownership: (() => Promise<Ownership>) | null;
   /** Null in a process without projections. */
   readonly runner: Pick<Runner, "problem" | "caughtUp"> | null;
   readonly queries: Pick<Queries, "positions">;
@@ -23,19 +24,34 @@ interface Parts {
 type Check = Readiness["checks"][number];
 
 export async function readiness(parts: Parts): Promise<Readiness> {
+  const { ownership } = parts;
   let partitions: readonly PartitionView[] | null = null;
-  const actors = async (): Promise<string | null> => {
-    const found = await parts.ownership();
+  const actors = async (look: () => Promise<Ownership>): Promise<string | null> => {
+    const found = await look();
     partitions = found.partitions;
     return orphans(found);
   };
   const checks = await Promise.all([
     check("nats", () => natsCheck(parts)),
-    check("actors", actors, () => shares(partitions ?? []).join("; ")),
+    ...(ownership === null
+      ? []
+      : [
+          check(
+            "actors",
+            () => actors(ownership),
+            () => shares(partitions ?? []).join("; "),
+          ),
+        ]),
     check("projections", () => projectionsCheck(parts)),
   ]);
   const ready = checks.every(({ ok }) => ok);
   return partitions === null ? { ready, checks } : { ready, checks, partitions };
+}
+
+/** Which parts are missing, and why; null when none is. */
+export function missingOf({ checks }: Readiness): string | null {
+  const missing = checks.filter(({ ok }) => !ok);
+  return missing.map(({ name, detail }) => `${name}: ${detail}`).join("; ") || null;
 }
 
 /** `null` is fine; a sentence says what is wrong. Bounded, since a probe waits for it. */

@@ -55,8 +55,8 @@ async function run(given: Arguments): Promise<number> {
   process.once("unhandledRejection", crash);
 
   if (system.reload !== null) reloadAtHangup(system.reload, report);
-  const ready = await Promise.race([system.ready(ready_ms), told.then(() => false)]);
-  if (!came()) greet(config, services, system, ready);
+  const missing = await Promise.race([system.ready(ready_ms), told.then(() => null)]);
+  if (!came()) greet(config, services, system, missing);
   const why = await Promise.race([told, services.failed]);
   if (typeof why === "string") complain(why);
   await stop();
@@ -120,9 +120,9 @@ function rolesOf(text: string | undefined): ReadonlySet<Role> {
   return new Set(wanted);
 }
 
-function greet(config: Config, services: Services, system: System, ready: boolean): void {
+function greet(config: Config, services: Services, system: System, missing: string | null): void {
   const { url, models } = system;
-  if (!ready) complain("Not everything is ready yet; /ready says what is missing.");
+  if (missing !== null) complain(`Not everything is ready yet. ${missing}`);
   say(`Colloquy is ready${url === null ? "" : `: ${url}`}`);
   const route = models.route(null);
   const { embedded, folder } = services;

@@ -46,7 +46,7 @@ import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
 import { eraseListed, openErasures, rememberOthers } from "./erasing.ts";
 import { checkHead, checkWitnesses, keepHead } from "./head-file.ts";
-import { keptLook, readiness } from "./readiness.ts";
+import { keptLook, missingOf, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
 import { accountsKeyOf, logsAccess, openAiOf, ratesOf, tlsOf } from "./settings.ts";
 import { webAssets } from "./web-assets.ts";
@@ -60,8 +60,8 @@ export interface System {
   readonly models: ModelRegistry;
   /** Takes the certificate from its files anew; null when there is none. Throws `unavailable`. */
   readonly reload: (() => void) | null;
-  /** Resolves when `/ready` would answer 200, or after `ms`: whether it does. */
-  ready(ms: number): Promise<boolean>;
+  /** Resolves when `/ready` would answer 200, or after `ms` with what is missing; null for nothing. */
+  ready(ms: number): Promise<string | null>;
   /** Within `limits.drain_ms`, without the servers. */
   stop(): Promise<void>;
 }
@@ -137,7 +137,8 @@ export async function startSystem(
     }
     const queries = openQueries(database, (call) => followPositions(streams, call));
     ends.push(() => queries.stop());
-    const ownership = keptLook(() => readOwnership(streams), clock);
+    const commanding = wanted.has("gateway") || wanted.has("actors");
+    const ownership = commanding ? keptLook(() => readOwnership(streams), clock) : null;
     const checks = (): Promise<Readiness> => readiness({ ownership, runner, queries, log });
     const door = wanted.has("gateway") ? await openDoor(parts, queries, checks, drain) : null;
     return {
@@ -147,9 +148,9 @@ export async function startSystem(
       async ready(ms) {
         const until_ms = clock.now() + ms;
         for (;;) {
-          const { ready } = await checks();
+          const missing = missingOf(await checks());
           // Whoever is told to end while it waits must not be kept alive by the waiting.
-          if (ready || stopped || clock.now() > until_ms) return ready;
+          if (missing === null || stopped || clock.now() > until_ms) return missing;
           await new Promise<void>((resolve) => void clock.after(look_ms, resolve));
         }
       },

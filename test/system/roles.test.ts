@@ -97,6 +97,12 @@ test("a gateway, a projector and a worker start in any order with the least righ
     "colloquy.model.called.v1",
     "colloquy.turn.completed.v1",
   ]);
+  // Each knows by itself when it is ready, also with no right to look at the others.
+  await expect
+    .poll(() => parts.map(({ said }) => said.includes("Colloquy is ready")))
+    .toEqual(parts.map(() => true));
+  const complaints = parts.flatMap((one) => one.complaints);
+  expect(complaints.filter((line) => line.includes("actors: "))).toEqual([]);
   const anchored = await colloquy(["anchors", "make"], { folder, env: settings("worker") });
   expect(anchored).toMatchObject({ code: 0, err: "" });
   for (const one of parts) {

@@ -54,20 +54,22 @@ export interface Part {
   readonly process: ChildProcess;
   readonly ended: Promise<unknown>;
   readonly complaints: readonly string[];
+  /** Lines of its output. */
+  readonly said: readonly string[];
 }
 
 /** Starts it and does not wait for it. */
 export function startPart(folder: string, env: Record<string, string>, role: string): Part {
   const child = spawn(process.execPath, ["cli/main.ts", "serve", "--roles", role], {
-    ...{ cwd: root, env: environment(folder, env), stdio: ["ignore", "ignore", "pipe"] },
+    ...{ cwd: root, env: environment(folder, env), stdio: ["ignore", "pipe", "pipe"] },
   });
   running.add(child);
   const complaints: string[] = [];
-  if (child.stderr !== null) {
-    createInterface({ input: child.stderr }).on("line", (line) => complaints.push(line));
-  }
+  const said: string[] = [];
+  createInterface({ input: child.stderr }).on("line", (line) => complaints.push(line));
+  createInterface({ input: child.stdout }).on("line", (line) => said.push(line));
   const ended = once(child, "close").finally(() => running.delete(child));
-  return { process: child, ended, complaints };
+  return { process: child, ended, complaints, said };
 }
 
 const running = new Set<ChildProcess>();
