@@ -221,4 +221,17 @@ describe("docker-compose.yml", () => {
     expect(needed).toHaveLength(nats_users.length);
     expect(Object.keys(of("nats").environment ?? {}).toSorted()).toEqual(needed.toSorted());
   });
+
+  test("the script of CONTRIBUTING.md makes every secret that it asks for", () => {
+    const page = readFileSync(join(root, "CONTRIBUTING.md"), "utf8");
+    const script = /## Secrets for Docker Compose[^]*?```sh\n([^]*?)```/.exec(page)?.[1] ?? "";
+    const folder = temporary("secrets");
+    execFileSync("/bin/bash", ["-ec", script], { cwd: folder });
+    const made = readFileSync(join(folder, ".env"), "utf8");
+    const asked = JSON.stringify(compose).matchAll(/\$\{(\w+):\?/g);
+    const names = new Set([...asked].map(([, name = ""]) => name));
+    expect(names.size).toBe(9);
+    for (const name of names) expect(made).toMatch(new RegExp(`^${name}=p?[0-9a-f]{32,}$`, "m"));
+    rmSync(folder, { recursive: true });
+  });
 });
