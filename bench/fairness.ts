@@ -1,58 +1,83 @@
 /**
  * `fairness`: what one tenant at full load does to another. A quiet tenant begins a turn now and then
- * and reads; first alone, then beside a loud one that has as many turns running as it is let. Told
- * are the quiet tenant's P95 values and how many times the idle ones they are (`ratio`; the promise
- * is at most 2), and what the loud one gets done.
+ * and reads: alone (before the load and behind it), beside a loud one that has as many turns running as
+ * it is let, and beside strangers: programs that are none of ours and use as much of the cores as the
+ * loud tenant made all our processes use. Told are the quiet tenant's P95 values and how many times the
+ * idle ones they are (`ratio`; the promise is at most 2), and what the loud one gets done. What the
+ * strangers cost is what sharing these cores costs, whatever we do.
  */
 import { type Chatter, openChatter } from "./chatter.ts";
 import { figure, pause, percentile, type Print } from "./figures.ts";
-import { provider, serve } from "./processes.ts";
+import { cpuOf, type Program, provider, run, serve } from "./processes.ts";
 
 const loud_sockets = 10;
 const loud_turns = 200;
 const loud_readers = 50;
 const quiet_every_ms = 50;
 
+/** Milliseconds. */
 interface Felt {
-  readonly first: number[];
-  readonly read: number[];
+  readonly first: readonly number[];
+  readonly read: readonly number[];
 }
 
 export async function fairness(print: Print, scale: number): Promise<void> {
   const model = await provider(20, 0);
   const served = await serve("default", { OPENAI_BASE_URL: model.url });
+  const beside: Program[] = [];
   try {
     const quietToken = await served.token("quiet");
-    const loudToken = await served.token("loud");
     const quiet = await openChatter(served.url, quietToken);
-    const loud = await Promise.all(
-      Array.from({ length: loud_sockets }, () => openChatter(served.url, loudToken)),
-    );
-    await feel(served.url, quietToken, quiet, 5_000 * scale);
-    const idle = await feel(served.url, quietToken, quiet, 15_000 * scale);
+    const feeling = (ms: number): Promise<Felt> => feel(served.url, quietToken, quiet, ms * scale);
+    const ours = [...served.pids(), model.pid];
+    await feeling(5_000);
+    const before = await sharing(ours)(() => feeling(10_000));
 
-    const load = { ends: false, turns: 0, reads: 0 };
-    const working = [
-      ...Array.from({ length: loud_turns }, (_, n) => talk(loud[n % loud_sockets], load)),
-      ...Array.from({ length: loud_readers }, () => readOn(served.url, loudToken, load)),
-    ];
+    const loud = await run(
+      [
+        ...["bench/loud-tenant.ts", served.url, await served.token("loud")],
+        ...[loud_sockets, loud_turns, loud_readers].map(String),
+      ],
+      /^loud$/,
+    );
+    beside.push(loud);
+    await pause(5_000);
+    const began = { at_ms: performance.now(), done: await doneBy(loud) };
+    const busy = await sharing([...ours, loud.pid])(() => feeling(30_000));
+    const seconds = (performance.now() - began.at_ms) / 1_000;
+    const done = await doneBy(loud);
+    await loud.kill();
+    // What was under way ends.
     await pause(3_000);
-    const began = performance.now();
-    const before = { ...load };
-    const busy = await feel(served.url, quietToken, quiet, 20_000 * scale);
-    const seconds = (performance.now() - began) / 1_000;
-    load.ends = true;
-    await Promise.all(working);
-    for (const what of ["first", "read"] as const) {
-      const name = what === "first" ? "first_token" : "read";
-      const [alone, beside] = [percentile(idle[what], 95), percentile(busy[what], 95)];
-      print(figure("fairness", `${name}_p95_ms_idle`, alone, "ms"));
-      print(figure("fairness", `${name}_p95_ms_beside_load`, beside, "ms", alone));
+    const after = await feeling(10_000);
+
+    for (const [at, share] of busy.shares.entries()) {
+      const more = share - (before.shares[at] ?? 0);
+      if (more < 0.01) continue;
+      beside.push(await run(["bench/stranger.ts", more.toFixed(3)], /^working$/));
     }
-    print(figure("fairness", "loud_turns_per_s", (load.turns - before.turns) / seconds, "1/s"));
-    print(figure("fairness", "loud_reads_per_s", (load.reads - before.reads) / seconds, "1/s"));
-    for (const one of [quiet, ...loud]) one.close();
+    const strange = await feeling(15_000);
+
+    for (const what of ["first", "read"] as const) {
+      const name = `${what === "first" ? "first_token" : "read"}_p95_ms`;
+      const alone = percentile([...before.felt[what], ...after[what]], 95);
+      const tell = (where: string, felt: Felt): void =>
+        print(
+          figure("fairness", `${name}_beside_${where}`, percentile(felt[what], 95), "ms", alone),
+        );
+      print(figure("fairness", `${name}_idle`, alone, "ms"));
+      tell("load", busy.felt);
+      tell("strangers", strange);
+    }
+    const rate = (now: number, then: number): number => (now - then) / seconds;
+    const { turns, reads } = began.done;
+    print(figure("fairness", "loud_turns_per_s", rate(done.turns, turns), "1/s"));
+    print(figure("fairness", "loud_reads_per_s", rate(done.reads, reads), "1/s"));
+    const cores = busy.shares.reduce((sum, share) => sum + share, 0);
+    print(figure("fairness", "cores_busy_beside_load", cores, "cores"));
+    quiet.close();
   } finally {
+    for (const program of beside) await program.kill();
     await served.end();
     await model.end();
   }
@@ -60,44 +85,40 @@ export async function fairness(print: Print, scale: number): Promise<void> {
 
 /** What the quiet tenant feels: a turn and a read at a time, at a steady pace. */
 async function feel(url: string, token: string, chatter: Chatter, ms: number): Promise<Felt> {
-  const felt: Felt = { first: [], read: [] };
+  const felt = { first: [] as number[], read: [] as number[] };
+  const headers = { authorization: `Bearer ${token}` };
   const until = performance.now() + ms;
   while (performance.now() < until) {
     felt.first.push((await chatter.turn("quiet")).first_ms);
     const began = performance.now();
-    await read(url, token);
+    await (await fetch(`${url}/api/v1/conversations?limit=10`, { headers })).arrayBuffer();
     felt.read.push(performance.now() - began);
     await pause(quiet_every_ms);
   }
   return felt;
 }
 
-async function read(url: string, token: string): Promise<void> {
-  const headers = { authorization: `Bearer ${token}` };
-  await (await fetch(`${url}/api/v1/conversations?limit=10`, { headers })).arrayBuffer();
+/** Which part of a core each process uses while something is measured. */
+const sharing =
+  (pids: readonly number[]) =>
+  async (
+    measure: () => Promise<Felt>,
+  ): Promise<{ readonly felt: Felt; readonly shares: readonly number[] }> => {
+    const used = (): number[] => pids.map((pid) => cpuOf([pid]));
+    const [began, before] = [performance.now(), used()];
+    const felt = await measure();
+    const us = (performance.now() - began) * 1_000;
+    return { felt, shares: used().map((now, at) => (now - (before[at] ?? 0)) / us) };
+  };
+
+interface Done {
+  readonly turns: number;
+  readonly reads: number;
 }
 
-interface Load {
-  ends: boolean;
-  turns: number;
-  reads: number;
-}
-
-/** Turn after turn; what is refused is tried again, as a client would. */
-async function talk(chatter: Chatter | undefined, load: Load): Promise<void> {
-  while (!load.ends) {
-    try {
-      await chatter?.turn("loud");
-      load.turns++;
-    } catch {
-      await pause(100);
-    }
-  }
-}
-
-async function readOn(url: string, token: string, load: Load): Promise<void> {
-  while (!load.ends) {
-    await read(url, token);
-    load.reads++;
-  }
+function doneBy({ child }: Program): Promise<Done> {
+  return new Promise((resolve) => {
+    child.once("message", (told) => resolve(told as Done)); // bench/loud-tenant.ts
+    child.send("how much?");
+  });
 }

@@ -153,7 +153,7 @@ export async function serve(
 export async function provider(
   tokens: number,
   delay_ms: number,
-): Promise<{ url: string; end(): Promise<void> }> {
+): Promise<{ url: string; pid: number; end(): Promise<void> }> {
   const words = [
     "test/support/model-server.ts",
     "--tokens",
@@ -162,7 +162,7 @@ export async function provider(
     `${delay_ms}`,
   ];
   const program = await run(words, /"url":"([^"]+)"/);
-  return { url: program.said[1] ?? "", end: program.end };
+  return { url: program.said[1] ?? "", pid: program.pid, end: program.end };
 }
 
 function childrenOf(parent: number): number[] {
