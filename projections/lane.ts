@@ -6,7 +6,7 @@
  *
  * A lane that is opened lazily moves no checkpoint for a batch that changes no row: the rows are those of
  * its end already, so the lane has reached it, and the database is told later (`settle`). Read models
- * that seldom change would cost a transaction a batch each, for which everybody waits on PGlite.
+ * that seldom change would cost each batch a statement more, for which everybody waits on PGlite.
  */
 import type { Commit } from "../schemas/commit.ts";
 import { type ActorRef, refKey } from "../schemas/ids.ts";

@@ -15,7 +15,8 @@ import { gather } from "./batches.ts";
 import { ensureCatalog } from "./catalog.ts";
 import { compare, Contradiction, holeIn } from "./contradictions.ts";
 import { generationOf, leaseOf, readGenerations, type Recorded } from "./generations.ts";
-import { Hole, type Lane, type Logged, LostRace, openLane } from "./lane.ts";
+import { jointly } from "./joint.ts";
+import { Hole, type Lane, LostRace, openLane } from "./lane.ts";
 import { groupLanes } from "./lane-groups.ts";
 import type { LogSource } from "./log-source.ts";
 import type { Database } from "./postgres.ts";
@@ -69,6 +70,7 @@ const setOf = (recorded: readonly Recorded[]): string =>
 
 export function startRunner(ports: RunnerPorts): Runner {
   const { source, leases, announce, database, clock, report } = ports;
+  const together = jointly(database);
   const stopping = new AbortController();
   const positions = new Map<string, number>();
   const tips: { at: number; sequence: number }[] = [];
@@ -108,7 +110,7 @@ export function startRunner(ports: RunnerPorts): Runner {
       if (projector === undefined || (state !== "live" && state !== "kept")) continue;
       if (!leases.held(leaseOf(projector))) continue;
       const one = generationOf(projector, generation);
-      const lane = await openLane(database, one, state === "live", true);
+      const lane = await openLane(together, one, state === "live", true);
       await compare(source, name, lane.checkpoint());
       lanes.push(lane);
     }
@@ -145,7 +147,7 @@ export function startRunner(ports: RunnerPorts): Runner {
     );
     const failed = results.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
-    for (const lane of lanes) await lane.settle();
+    await settle(lanes);
   };
 
   /** Feeds lanes from one reader until the signal, or until `enough` says so. */
@@ -159,18 +161,23 @@ export function startRunner(ports: RunnerPorts): Runner {
       database.dialect === "pglite" ? limits.batch_commits_pglite_max : limits.batch_commits_max;
     for await (const batch of gather(source.read({ after, signal }), clock, commits_max)) {
       if (signal.aborted) return;
-      const results = await Promise.allSettled(lanes.map((lane) => advance(lane, batch)));
+      const results = await Promise.allSettled(lanes.map((lane) => lane.apply(batch)));
+      for (const [at, lane] of lanes.entries()) {
+        const result = results[at];
+        if (result?.status !== "fulfilled") continue;
+        for (const { ref, reason } of result.value) {
+          report({ what: `${lane.generation.projector.name} has parked an actor: ${reason}`, ref });
+        }
+        tell(lane);
+      }
       const failed = results.find((result) => result.status === "rejected");
       if (failed !== undefined) throw failed.reason;
       if (enough()) return;
     }
   };
 
-  const advance = async (lane: Lane, batch: readonly Logged[]): Promise<void> => {
-    for (const { ref, reason } of await lane.apply(batch)) {
-      report({ what: `${lane.generation.projector.name} has parked an actor: ${reason}`, ref });
-    }
-    tell(lane);
+  const settle = async (lanes: readonly Lane[]): Promise<void> => {
+    await Promise.all(lanes.map((lane) => lane.settle()));
   };
 
   /** Only what the views show is told: a kept generation may be ahead of them or behind. */
@@ -224,10 +231,8 @@ export function startRunner(ports: RunnerPorts): Runner {
         for (const { name, state, position } of recorded) {
           if (state === "live") positions.set(name, position);
         }
-        for (const lane of lanes) {
-          await lane.settle();
-          tell(lane);
-        }
+        await settle(lanes);
+        lanes.forEach(tell);
         tips.push({ at: clock.now(), sequence });
         const oldest = clock.now() - limits.projection_lag_ready_ms;
         while (tips.length > 1 && (tips[1]?.at ?? Infinity) <= oldest) tips.shift();
