@@ -75,6 +75,7 @@ export const errors = {
   too_large: row(413, "client", "The request is larger than allowed.", { close: 1009 }),
   text_too_long: row(413, "user", "The text is longer than allowed."),
   unsupported_media_type: row(415, "client", "The body must be application/json."),
+  upgrade_required: row(426, "client", "This address is a WebSocket: ask for an upgrade to one."),
   idempotency_mismatch: row(422, "client", "This Idempotency-Key came with another request."),
   rate_limited: row(429, "client", "Too many requests; wait as Retry-After says.", {
     retryable: true,

@@ -116,6 +116,12 @@ export async function handle(
   }
 }
 
+/** The addresses of WebSockets, which the native server serves when it is asked for an upgrade. */
+export function socketRoute(path: string): "/ws/chat" | "/chat/stream/{id}" | null {
+  if (path === "/ws/chat") return path;
+  return /^\/chat\/stream\/[^/]+$/.test(path) ? "/chat/stream/{id}" : null;
+}
+
 const reading = ["GET", "HEAD"] as const;
 
 /** The methods of a path, as `Allow` names them; none when there is no such path. */
@@ -132,9 +138,12 @@ async function dispatch(exchange: Exchange, service: Service): Promise<void> {
     const reads = exchange.method === "GET" || exchange.method === "HEAD";
     return reads ? serveAsset(exchange, asset) : notAllowed(exchange, reading);
   }
-  if (exchange.path === "/ws/chat") {
-    exchange.route = exchange.path;
-    return exchange.problem("bad_request", "This address is a WebSocket.");
+  const socket = socketRoute(exchange.path);
+  if (socket !== null) {
+    exchange.route = socket;
+    // RFC 9110 §15.5.22.
+    const upgrade = { Upgrade: "websocket", Connection: "Upgrade" };
+    return exchange.problem("upgrade_required", undefined, upgrade);
   }
   const found = match(exchange.method, exchange.path);
   if (found === null) {

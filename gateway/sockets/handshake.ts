@@ -6,7 +6,7 @@ import type { Identity } from "../auth/identity.ts";
 import { type SocketLog, socketLog } from "../http/access-log.ts";
 import { mayConnect } from "../http/cors.ts";
 import type { Exchange } from "../http/exchange.ts";
-import { retryAfter } from "../http/routes.ts";
+import { retryAfter, socketRoute } from "../http/routes.ts";
 import { ipOf } from "../limits/admit.ts";
 import type { Share } from "../limits/buffers.ts";
 import { limitedBody, rateLimitHeaders } from "../limits/gate.ts";
@@ -50,7 +50,7 @@ export function upgrade(
   origins: readonly string[],
   retiring: () => boolean,
 ): void {
-  exchange.route = exchange.path === "/ws/chat" ? "/ws/chat" : "/chat/stream/{id}";
+  exchange.route = socketRoute(exchange.path);
   const credential = socketBearerOf(exchange);
   if (retiring()) return exchange.problem("shutting_down");
   if (!mayConnect(exchange, origins)) return exchange.problem("origin_refused");

@@ -147,6 +147,15 @@ describe("methods, versions and paths", () => {
     }
   });
 
+  test("a WebSocket's address that is asked without an upgrade says which one it takes", async () => {
+    for (const path of ["/ws/chat", `/chat/stream/${systemIds()}`]) {
+      const answer = await running.http("GET", path);
+      expect([path, ...coded(answer)]).toEqual([path, 426, "upgrade_required"]);
+      expect(answer.headers.get("upgrade")).toBe("websocket");
+    }
+    expect((await running.http("GET", "/chat/stream")).status).toBe(404);
+  });
+
   test("OPTIONS names the methods, HEAD is a GET without its body", async () => {
     const url = running.gateway.url;
     const options = await fetch(`${url}${api}/${systemIds()}`, { method: "OPTIONS" });
