@@ -18,10 +18,18 @@ export const ChatCompletionBody = Type.Object({
   model: Type.Optional(
     Type.String({ minLength: 1, maxLength: limits.model_chars_max, description: "As listed." }),
   ),
-  messages: Type.Array(ChatCompletionMessage, {
-    minItems: 1,
-    maxItems: limits.request_messages_max,
-  }),
+  messages: Type.Optional(
+    Type.Array(ChatCompletionMessage, {
+      ...{ minItems: 1, maxItems: limits.request_messages_max },
+      description: "All that was said; or else `conversation_id` and `message`.",
+    }),
+  ),
+  conversation_id: maybe(
+    Type.String({
+      description: "A conversation of the caller's; begun when there is none (UUID).",
+    }),
+  ),
+  message: maybe(Type.String({ description: "What is said in it next." })),
   stream: maybe(Type.Boolean()),
   stream_options: maybe(Type.Object({ include_usage: maybe(Type.Boolean()) })),
   temperature: maybe(Type.Number({ minimum: 0, maximum: 2 })),
@@ -121,7 +129,7 @@ export const OpenAiModels = Type.Object({
 
 /** 202 of `POST /chat`. */
 export const ChatStarted = Type.Object({
-  stream_session_id: Type.String({ description: "The id of its conversation." }),
+  stream_session_id: Type.String({ description: "What /chat/stream/{id} takes." }),
 });
 
 /** The body of every refusal under `/v1/`. */

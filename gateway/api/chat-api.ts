@@ -6,6 +6,8 @@ import { ChatCompletionBody, ChatStarted } from "../../schemas/openai.ts";
 import { limits } from "../../schemas/limits.ts";
 import { begin } from "../openai/completions.ts";
 import { readRequest } from "../openai/request.ts";
+import { sessionOf } from "../turns/chat-session.ts";
+import { send_refusals } from "../turns/send-refusals.ts";
 import { type Operation, operation } from "../http/operation.ts";
 
 const chat = (path: `/${string}`, id: string): Operation =>
@@ -13,17 +15,19 @@ const chat = (path: `/${string}`, id: string): Operation =>
     id,
     method: "POST",
     path,
-    summary: "Asks for the answer to a list of messages, to be read from /chat/stream/{id}.",
+    summary: "Asks for an answer, as a completion does, to be read from /chat/stream/{id}.",
     tag: "messages",
     access: "conversations.write",
     limit: "command",
     body: ChatCompletionBody,
     body_bytes_max: limits.request_bytes_max,
     answers: { 202: ChatStarted },
-    refuses: ["unsupported_parameter", "model_not_found", "overloaded", "tenant_busy"],
+    refuses: ["unsupported_parameter", "not_found", ...send_refusals],
     async run(call) {
-      const { ref, done } = await begin(call, readRequest(call.body).command);
-      return { value: { stream_session_id: ref.id }, sequence: done.sequence };
+      const { asked } = readRequest(call.body);
+      const { ref, done } = await begin(call, asked);
+      const session = asked.name === "send" ? sessionOf(ref.id, done.sequence) : ref.id;
+      return { value: { stream_session_id: session }, sequence: done.sequence };
     },
   });
 

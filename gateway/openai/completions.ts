@@ -1,6 +1,6 @@
 /**
  * `POST /v1/chat/completions`: a request is a conversation of its own, begun, answered and archived
- * with all that its client says was said before. Whoever closes the request before its end wants the
+ * with all that its client says was said before; or one more message of a conversation. Whoever closes the request before its end wants the
  * answer no more: its turn is cancelled, which closes the provider's connection, too.
  */
 import { AppError } from "../../schemas/errors.ts";
@@ -19,9 +19,9 @@ import { answerTurns } from "../turns/turn-answer.ts";
 import { followTurns, type Wanted } from "../turns/turn-stream.ts";
 import type { Identity } from "../auth/identity.ts";
 import { chunkEncoder, completion, type Head } from "./chunks.ts";
-import { type CompletionRequest, readRequest } from "./request.ts";
+import { type Asked, readRequest } from "./request.ts";
 
-/** A conversation that one request began, and its turn. */
+/** The conversation that a request began, or went on with, and its turn. */
 export interface Begun {
   readonly ref: ActorRef;
   readonly turn: string;
@@ -29,26 +29,33 @@ export interface Begun {
   readonly wanted: Wanted;
 }
 
-/** Begins the conversation of a request. Throws what refuses it. */
-export async function begin(call: Call, asked: CompletionRequest["command"]): Promise<Begun> {
+/** Asks for the answer. Throws what refuses it. */
+export async function begin(call: Call, asked: Asked): Promise<Begun> {
   const { service, who, idempotencyKey: key } = call;
-  const id = key === null ? service.ports.ids() : derivedId(who.tenant, who.user, "converse", key);
+  const id =
+    asked.name === "send"
+      ? asked.conversation
+      : key === null
+        ? service.ports.ids()
+        : derivedId(who.tenant, who.user, "converse", key);
   const ref = conversationRef(who, id);
-  const message = commandId(call, `converse ${id}`);
-  const done = await run(call, ref, "converse", message, asked);
+  const message = commandId(call, `${asked.name} ${id}`);
+  const done = await run(call, ref, asked.name, message, asked.data);
   const commit = done.commit ?? (await service.ports.log.at(done.sequence));
   const turn = commit === null ? null : turnOf(commit, message);
-  if (turn === null) throw new AppError("id_taken");
-  const from: Position = start_position;
+  if (commit === null || turn === null) throw new AppError("id_taken");
+  const from: Position = { ...start_position, revision: commit.revision - 1 };
   return { ref, turn, done, wanted: { from, turn, begun: done.revision } };
 }
 
+/** `streams`: at an address that knows no other answer. */
 export async function complete(
   call: Call<ChatCompletionBody>,
   exchange: Exchange,
+  streams = false,
 ): Promise<Shown<ChatCompletion> | typeof taken> {
   const { service, who } = call;
-  const { command: asked, stream, include_usage } = readRequest(call.body);
+  const { asked, stream, include_usage } = readRequest(call.body);
   let gone = false;
   exchange.onGone(() => (gone = true));
   const begun = await begin(call, asked);
@@ -59,9 +66,9 @@ export async function complete(
     return taken;
   }
   const created = Math.floor(service.ports.clock.now() / 1000);
-  const head: Head = { id: ref.id, created, model: asked.model ?? "" };
+  const head: Head = { id: ref.id, created, model: asked.data.model ?? "" };
   const headers = { "X-Colloquy-Seq": `${done.sequence}` };
-  if (!stream) {
+  if (!stream && !streams) {
     const answer = await whole(call, exchange, ref, wanted, head, cancel);
     return answer === null ? taken : { value: answer, sequence: done.sequence };
   }
@@ -104,7 +111,9 @@ function whole(
           return resolve(completion({ ...head, model }, text, finish, usage));
         }
         const event = frame.type === "event" ? shownEvent(frame) : null;
-        switch (event?.type) {
+        // Other turns of the conversation may wait, or end.
+        if (event === null || !("turn" in event.data) || event.data.turn !== wanted.turn) return;
+        switch (event.type) {
           case "turn.started":
             ({ model } = event.data);
             return;

@@ -30,5 +30,5 @@ export const openAiRefusal: Refusal = {
 };
 
 /** Whether whoever asks for this path speaks the OpenAI wire format. */
-export const speaksOpenAi = (path: string): boolean =>
-  path.startsWith("/v1/") || path === "/api/v1/chat/completions";
+export const speaksOpenAi = (path: string): boolean => path.startsWith("/v1/") || aliases.has(path);
+const aliases = new Set(["/api/v1/chat/completions", "/api/v1/llm/chat/stream"]);

@@ -10,16 +10,22 @@ import {
   OpenAiModels,
 } from "../../schemas/openai.ts";
 import { type Operation, operation } from "../http/operation.ts";
+import { send_refusals } from "../turns/send-refusals.ts";
 import { complete } from "./completions.ts";
 import { embed } from "./embeddings.ts";
 import { listModels, readModel } from "./models.ts";
+
+const completion_refusals = [
+  ...(["unsupported_parameter", "not_found", ...send_refusals] as const),
+  ...(["model_unavailable", "model_rate_limited", "model_refused", "model_timeout"] as const),
+] as const;
 
 const completions = (path: `/${string}`, id: string): Operation =>
   operation({
     id,
     method: "POST",
     path,
-    summary: "Answers a list of messages, whole or as a stream of chunks.",
+    summary: "Answers a list of messages, or one message of a conversation, whole or as chunks.",
     tag: "openai",
     access: "conversations.write",
     limit: "command",
@@ -27,16 +33,27 @@ const completions = (path: `/${string}`, id: string): Operation =>
     body_bytes_max: limits.request_bytes_max,
     answers: { 200: ChatCompletion },
     streams: true,
-    refuses: [
-      ...(["unsupported_parameter", "model_not_found", "overloaded", "tenant_busy"] as const),
-      ...(["model_unavailable", "model_rate_limited", "model_refused", "model_timeout"] as const),
-    ],
+    refuses: completion_refusals,
     run: (call, exchange) => complete(call, exchange),
   });
 
 export const operations: readonly Operation[] = [
   completions("/v1/chat/completions", "createChatCompletion"),
   completions("/api/v1/chat/completions", "createChatCompletionAlias"),
+  operation({
+    id: "streamChat",
+    method: "POST",
+    path: "/api/v1/llm/chat/stream",
+    summary: "Answers a list of messages, or one message of a conversation, as a stream of chunks.",
+    tag: "openai",
+    access: "conversations.write",
+    limit: "command",
+    body: ChatCompletionBody,
+    body_bytes_max: limits.request_bytes_max,
+    answers: { 200: "stream" },
+    refuses: completion_refusals,
+    run: (call, exchange) => complete(call, exchange, true),
+  }),
   operation({
     id: "createEmbeddings",
     method: "POST",

@@ -6,14 +6,23 @@
  */
 import type { CommandData } from "../../schemas/commands.ts";
 import { AppError } from "../../schemas/errors.ts";
+import { isUuid } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
 import type { ChatCompletionBody } from "../../schemas/openai.ts";
 import type { Sampling } from "../../schemas/sampling.ts";
 
 type Converse = CommandData<"converse">;
 type Brought = Converse["messages"][number];
 
+/** The command that asks for the answer. */
+export type Asked =
+  /** Of a conversation of its own, with all that was said. */
+  | { readonly name: "converse"; readonly data: Converse }
+  /** Of a conversation that goes on, or begins with it. */
+  | { readonly name: "send"; readonly conversation: string; readonly data: CommandData<"send"> };
+
 export interface CompletionRequest {
-  readonly command: Converse;
+  readonly asked: Asked;
   readonly stream: boolean;
   readonly include_usage: boolean;
 }
@@ -45,28 +54,56 @@ function fieldOf(value: unknown, name: string): unknown {
   return Object.entries(value).find(([key]) => key === name)?.[1];
 }
 
-/** Throws `unsupported_parameter`, `bad_request`. */
+/** Throws `unsupported_parameter`, `bad_request`, `text_too_long`. */
 export function readRequest(body: ChatCompletionBody): CompletionRequest {
   for (const [name, isHarmless] of Object.entries(harmless)) {
     if (isHarmless(fieldOf(body, name))) continue;
     throw new AppError("unsupported_parameter", `${name}: this server cannot do that.`);
   }
-  const messages = body.messages.flatMap((message, at) => {
+  const { stream, stream_options } = body;
+  const asked = isEmpty(body.conversation_id) && isEmpty(body.message) ? said(body) : next(body);
+  return {
+    asked,
+    // Who sends one message is told the answer as it comes, as that form was asked for.
+    stream: stream ?? asked.name === "send",
+    include_usage: stream_options?.include_usage === true,
+  };
+}
+
+const modelOf = ({ model }: ChatCompletionBody): { model?: string } =>
+  model === undefined ? {} : { model };
+
+/** All messages of a conversation of its own. */
+function said(body: ChatCompletionBody): Asked {
+  const messages = (body.messages ?? []).flatMap((message, at) => {
     const brought = readMessage(message, `messages[${at}]`);
     return brought.text === "" ? [] : [brought];
   });
   if (messages.length === 0) {
     throw new AppError("bad_request", "messages: one of them must have a text.");
   }
-  const { model, stream, stream_options } = body;
-  return {
-    command: {
-      ...{ messages, sampling: samplingOf(body) },
-      ...(model === undefined ? {} : { model }),
-    },
-    stream: stream === true,
-    include_usage: stream_options?.include_usage === true,
-  };
+  const data = { messages, sampling: samplingOf(body), ...modelOf(body) };
+  return { name: "converse", data };
+}
+
+/** One message in a conversation. */
+function next(body: ChatCompletionBody): Asked {
+  const { conversation_id: conversation, message: text, messages } = body;
+  if (messages !== undefined) {
+    throw new AppError("bad_request", "messages: they come without conversation_id and message.");
+  }
+  if (!isUuid(conversation)) {
+    throw new AppError("bad_request", "conversation_id: it is a UUID, and comes with message.");
+  }
+  if (typeof text !== "string" || text === "") {
+    throw new AppError("bad_request", "message: it is a text, and comes with conversation_id.");
+  }
+  if (text.length > limits.text_chars_max) throw new AppError("text_too_long");
+  const [wish] = Object.keys(samplingOf(body));
+  if (wish !== undefined) {
+    throw new AppError("unsupported_parameter", `${wish}: it is for requests with messages.`);
+  }
+  return { name: "send", conversation, data: { text, ...modelOf(body) } };
 }
 
 const roles: ReadonlyMap<string, Brought["role"]> = new Map([
@@ -77,7 +114,7 @@ const roles: ReadonlyMap<string, Brought["role"]> = new Map([
 ]);
 
 function readMessage(
-  message: ChatCompletionBody["messages"][number],
+  message: NonNullable<ChatCompletionBody["messages"]>[number],
   where: string,
 ): { role: Brought["role"]; text: string } {
   const role = roles.get(message.role);

@@ -1,18 +1,20 @@
 /**
- * `GET /chat/stream/{id}` as a WebSocket: the `token` and `end` frames of the one turn of a
- * conversation that `POST /chat` began, from `last_token_seq` on. Closing it only detaches (I6).
+ * `GET /chat/stream/{id}` as a WebSocket: the `token` and `end` frames of the one turn that
+ * `POST /chat` began, from `last_token_seq` on. Closing it only detaches (I6).
  */
 import { AppError, type ErrorCode, errorBody, errors } from "../../schemas/errors.ts";
-import { isUuid } from "../../schemas/ids.ts";
+import { lastRevision } from "../../schemas/commit.ts";
+import { refKey } from "../../schemas/ids.ts";
 import { type Identity, must } from "../auth/identity.ts";
 import { start_position } from "../live/cursor.ts";
 import { conversationRef, type Service } from "../service.ts";
 import type { Wire } from "../sockets/socket.ts";
+import { type ChatSession, readSession } from "./chat-session.ts";
+import { turnOf } from "./messages-stream.ts";
 import { type Following, followTurns } from "./turn-stream.ts";
 
 /** What the address asks for. */
-export interface ChatStreamAsked {
-  readonly id: string;
+export interface ChatStreamAsked extends ChatSession {
   /** Frames up to here, of this attempt, the client has. */
   readonly attempt: number;
   readonly seq: number;
@@ -20,15 +22,15 @@ export interface ChatStreamAsked {
 
 /** Throws `not_found`, `bad_request`. */
 export function readChatStream(path: string, query: URLSearchParams): ChatStreamAsked {
-  const id = path.split("/").at(-1) ?? "";
-  if (!isUuid(id)) throw new AppError("not_found");
+  const session = readSession(path.split("/").at(-1) ?? "");
+  if (session === null) throw new AppError("not_found");
   const number = (name: string, absent: number): number => {
     const wished = query.get(name);
     if (wished === null) return absent;
     if (!/^\d{1,9}$/.test(wished)) throw new AppError("bad_request", `${name} is a number`);
     return Number(wished);
   };
-  return { id, attempt: number("attempt", 1), seq: number("last_token_seq", 0) };
+  return { ...session, attempt: number("attempt", 1), seq: number("last_token_seq", 0) };
 }
 
 export class ChatStream {
@@ -83,21 +85,22 @@ export class ChatStream {
   }
 
   async #follow(): Promise<void> {
-    const { id, attempt, seq } = this.#asked;
+    const { conversation, sequence, attempt, seq } = this.#asked;
     must(this.#who, "conversations.read");
-    const ref = conversationRef(this.#who, id);
+    const ref = conversationRef(this.#who, conversation);
     const { log } = this.#service.ports;
     const access = await this.#service.owners.access(ref, this.#who);
-    const first = access === "granted" ? await log.first(ref) : null;
-    const started = first?.events.find(({ type }) => type === "turn.started");
-    if (first === null || started === undefined || !("turn" in started.data)) {
-      throw new AppError("not_found");
-    }
+    if (access !== "granted") throw new AppError("not_found");
+    const commit = await (sequence === null ? log.first(ref) : log.at(sequence));
+    // I10: a place in the log may be anybody's.
+    const own = commit !== null && refKey(commit.ref) === refKey(ref);
+    const turn = own ? turnOf(commit, commit.command) : null;
+    if (commit === null || turn === null) throw new AppError("not_found");
     if (this.#closed) return;
-    const { turn } = started.data;
-    const begun = first.revision + first.events.length - 1;
+    const begun = lastRevision(commit);
+    const before = { ...start_position, revision: commit.revision - 1 };
     // As if it had read up to the turn's beginning: the frames that it has are those of that attempt.
-    const from = seq === 0 ? start_position : { ...start_position, turn: { turn, attempt, seq } };
+    const from = seq === 0 ? before : { ...before, turn: { turn, attempt, seq } };
     this.#following = followTurns(
       this.#service,
       this.#who,
@@ -107,7 +110,7 @@ export class ChatStream {
         writable: () => this.#wire.writable(),
         cork: (call) => this.#wire.cork(call),
         push: (frame) => {
-          if (frame.type !== "event") this.#wire.send(frame);
+          if (frame.type !== "event" && frame.turn === turn) this.#wire.send(frame);
         },
         ended: (error) => {
           if (error !== null) this.fail(error.code);
