@@ -145,6 +145,8 @@ export interface Ports {
   readonly replies: ReplyPort;
   readonly timers: TimerPort;
   readonly models: Models;
+  /** Whether no user's message may say this here; absent: everything may be said. */
+  readonly disallows?: (text: string) => boolean;
   /** A conversation's title, made of its first message. */
   title(text: string): string;
   readonly clock: Clock;

@@ -10,6 +10,7 @@ import type { SharedLimiter } from "../cache/shared-limiter.ts";
 import { startGateway } from "../gateway/server.ts";
 import { startPublisher } from "../integrations/publisher.ts";
 import { startWebhooks } from "../integrations/webhooks/runner.ts";
+import { triesInjection } from "../models/injection.ts";
 import { createModels, type ModelRegistry } from "../models/registry.ts";
 import { extractTitle } from "../models/titler.ts";
 import { leaseOf } from "../projections/generations.ts";
@@ -225,6 +226,7 @@ async function startWorker(
     content: { erase },
     replies: replyPort(streams),
     title: extractTitle,
+    ...(config.get("COLLOQUY_REFUSE_INJECTION") === "1" ? { disallows: triesInjection } : {}),
   });
   const pulling = consumeCommands({
     ...{ streams, secret, partitions, report },

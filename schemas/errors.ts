@@ -28,6 +28,7 @@ const row = (
 export const errors = {
   bad_json: row(400, "client", "The body or frame is not valid JSON."),
   bad_request: row(400, "client", "The request does not have the expected shape."),
+  content_disallowed: row(400, "user", "Input contains disallowed content."),
   unsupported_parameter: row(400, "client", "A parameter asks for what is not possible here."),
   unknown_type: row(400, "client", "The frame's type is not known."),
   unknown_command: row(400, "client", "The command's name is not known."),

@@ -131,6 +131,10 @@ function converse(
   { messages, model, sampling = {} }: Public<"converse">,
   context: DecisionContext,
 ): Decision {
+  const question = messages.findLast(({ role }) => role === "user");
+  if (question !== undefined && context.disallows?.(question.text) === true) {
+    return refused("content_disallowed");
+  }
   const owner = context.by.type === "user" ? context.by.id : null;
   const start = { origin: "api", owner, model: model ?? null, overlap: "queue" } as const;
   const added: DomainEvent[] = [];
@@ -171,6 +175,7 @@ function speak(
   const message = context.command;
   if (get(messages, message) !== undefined) return refused("id_taken");
   const { text } = command.data;
+  if (context.disallows?.(text) === true) return refused("content_disallowed");
   const added = (parent: string | null): DomainEvent =>
     event("message.added", { message, parent, role: "user", text });
   if (command.name === "edit") {

@@ -34,6 +34,8 @@ export interface DecisionContext {
   readonly worker: string;
   /** The route for a wished model (`null`: the default); `null` when no such model is known. */
   route(model: string | null): ModelRoute | null;
+  /** Whether no message may say this here; absent: everything may be said. */
+  readonly disallows?: (text: string) => boolean;
   /** No further turn may begin: the conversation has as many commits as it may have. */
   readonly full: boolean;
   /** No further turn may begin: this worker holds as many as it may hold. */

@@ -164,6 +164,7 @@ function createInstance(
       const context: DecisionContext = {
         ...{ ...more, command: id, ids: ports.ids, worker: ports.workers.id },
         route: (model) => ports.models.route(model),
+        ...(ports.disallows === undefined ? {} : { disallows: ports.disallows }),
         progress: null,
       };
       let decision = decide(conversation(), command, context);

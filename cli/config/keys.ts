@@ -147,6 +147,10 @@ export const keys = {
     "",
     "Proxies in front of the gateway: only what they say in `X-Forwarded-For` is believed.",
   ),
+  COLLOQUY_REFUSE_INJECTION: choice("0", "1")(
+    "0",
+    "Whether a message that tries to talk the model out of its instructions is refused (`1`, `content_disallowed`); off, since it goes by five patterns of words and refuses honest questions about system prompts, too. For the workers.",
+  ),
   COLLOQUY_ANCHOR_MINUTES: minutes(
     "10",
     "How often a worker anchors the chains of the tenants that changed (docs/OPERATING.md); 0: never.",

@@ -10,6 +10,7 @@ export const send_refusals = [
   "conversation_deleted",
   "conversation_full",
   "text_too_long",
+  "content_disallowed",
   "overloaded",
   "tenant_busy",
 ] as const satisfies readonly ErrorCode[];

@@ -59,6 +59,7 @@ export interface World {
     url?: string;
     log?: (own: LogPort) => LogPort;
     erase?: (ref: ActorRef) => Promise<void>;
+    disallows?: (text: string) => boolean;
   }): Promise<Worker>;
   /** Somebody who talks to one conversation, a new one when none is named. */
   talk(options?: { ref?: ActorRef; user?: string }): Promise<Talk>;
@@ -98,6 +99,7 @@ export async function startWorld(given?: System<Server>): Promise<World> {
     url,
     log: around = (own: LogPort) => own,
     erase,
+    disallows,
   } = {}) => {
     const { streams, vault, log } = await system.client(url);
     const models: ModelRegistry = createModels({
@@ -136,6 +138,7 @@ export async function startWorld(given?: System<Server>): Promise<World> {
       replies: replyPort(streams),
       models,
       title: extractTitle,
+      ...(disallows === undefined ? {} : { disallows }),
       clock: systemClock,
       ids: systemIds,
       report,

@@ -61,7 +61,10 @@ export interface Running {
 }
 
 /** Starts everything, maybe on a system that is there; whoever asks for it stops it. */
-export async function startRunning(given?: System<Server>): Promise<Running> {
+export async function startRunning(
+  given?: System<Server>,
+  options: Parameters<World["worker"]>[0] = {},
+): Promise<Running> {
   const ends: (() => Promise<void> | void)[] = [];
   const problems: string[] = [];
   const report: GatewayPorts["report"] = ({ what, error }) => {
@@ -94,7 +97,7 @@ export async function startRunning(given?: System<Server>): Promise<Running> {
   });
   ends.push(() => runner.stop());
   await news.until(() => shown.size === projectors.length);
-  const worker = await world.worker();
+  const worker = await world.worker(options);
   const queries = openQueries(database, (call) => followPositions(streams, call));
   ends.push(() => queries.stop());
   const another: Running["another"] = async (change = {}, options = {}) => {
