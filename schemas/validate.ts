@@ -46,6 +46,32 @@ export function check<S extends TSchema>(schema: S): Check<Static<S>> {
   };
 }
 
+/**
+ * Whether JSON text nests deeper than so many levels: a megabyte that opens and opens takes the parser
+ * ten times as long as any other, and what is made of it ends the stack of whoever walks it.
+ */
+export function nestsDeeper(text: string, levels_max: number): boolean {
+  // What opens so seldom cannot nest so deep: nearly every text, and this is the quick way to tell.
+  let opened = 0;
+  for (const opener of ["{", "["]) {
+    let at = text.indexOf(opener);
+    for (; at >= 0 && opened <= levels_max; at = text.indexOf(opener, at + 1)) opened++;
+  }
+  if (opened <= levels_max) return false;
+  let levels = 0;
+  let quoted = false;
+  for (let at = 0; at < text.length && levels <= levels_max; at++) {
+    const char = text[at];
+    if (quoted) {
+      if (char === "\\") at++;
+      else if (char === '"') quoted = false;
+    } else if (char === '"') quoted = true;
+    else if (char === "{" || char === "[") levels++;
+    else if (char === "}" || char === "]") levels--;
+  }
+  return levels > levels_max;
+}
+
 /** Parses JSON text without throwing; `undefined` when it is not JSON (JSON has no `undefined`). */
 export function parseJson(text: string): unknown {
   try {

@@ -6,7 +6,7 @@
 import { AppError } from "../../schemas/errors.ts";
 import { Uuid } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import { type Check, check, parseJson, type Schema } from "../../schemas/validate.ts";
+import { type Check, check, nestsDeeper, parseJson, type Schema } from "../../schemas/validate.ts";
 import * as runs from "../ag-ui/operations.ts";
 import * as chats from "../ai-sdk/operations.ts";
 import * as audit from "../api/audit-api.ts";
@@ -296,6 +296,12 @@ function parseBody(exchange: Exchange, bytes: Buffer): unknown {
     text = utf8.decode(bytes);
   } catch {
     throw new AppError("invalid_utf8", "The body is not valid UTF-8.");
+  }
+  if (nestsDeeper(text, limits.json_levels_max)) {
+    throw new AppError(
+      "bad_request",
+      `The body nests deeper than ${limits.json_levels_max} levels.`,
+    );
   }
   const value = parseJson(text);
   if (value === undefined) throw new AppError("bad_json");

@@ -8,7 +8,7 @@ import { type ErrorBody, type ErrorCode, errorBody } from "../../schemas/errors.
 import { type ClientFrame, clientFrameChecks, isClientFrameType } from "../../schemas/frames.ts";
 import { isUuid } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import { parseJson } from "../../schemas/validate.ts";
+import { nestsDeeper, parseJson } from "../../schemas/validate.ts";
 import { frame_classes } from "../limits/classes.ts";
 import { type Admission, type Caller, limitedBody } from "../limits/gate.ts";
 import type { Service } from "../service.ts";
@@ -48,6 +48,7 @@ export class FrameIntake {
   /** A text frame, at most `frame_bytes_max` long. */
   text(text: string): void {
     if (this.#closed || this.#floods()) return;
+    if (nestsDeeper(text, limits.json_levels_max)) return this.#refuse(null, "bad_request");
     const value = parseJson(text);
     if (typeof value !== "object" || value === null || Array.isArray(value)) {
       return this.#refuse(null, value === undefined ? "bad_json" : "bad_request");

@@ -4,6 +4,8 @@ export const messageLimits = {
   frame_bytes_max: 64 * 1024,
   /** What the server gathers of a frame that has not come whole; past it the socket is cut off. */
   frame_gathered_bytes_max: 128 * 1024,
+  /** Levels of JSON that a client sends, in a frame or a body. */
+  json_levels_max: 64,
   /** An HTTP body other than an upload. */
   body_bytes_max: 256 * 1024,
   /** A chat request of a front end that sends its whole history each time; only its end is read. */

@@ -261,6 +261,23 @@ describe("HTTP requests", () => {
     }
   });
 
+  test("I10: I11: what nests without an end is refused before it is parsed", async () => {
+    const levels = 1_000_000;
+    const deep = `{"metadata":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+    const answer = await fetch(`${running.gateway.url}/api/v1/ai/chat`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${await running.token("mallory")}`,
+        "content-type": "application/json",
+      },
+      body: deep,
+    });
+    expect([answer.status, await answer.text()]).toEqual([400, expect.stringContaining("levels")]);
+    const client = await running.connect({ user: "mallory" });
+    client.socket.send(`{"type":"ping","x":${"[".repeat(100)}${"]".repeat(100)}}`);
+    expect(await client.next("error")).toMatchObject({ code: "bad_request" });
+  });
+
   test("I11: a body far over the limit is refused by name, and a next request is served", async () => {
     for (const bytes of [limits.body_bytes_max + 1, 8 * 1024 * 1024]) {
       const { status, body } = await running.http("POST", path, {

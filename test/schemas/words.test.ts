@@ -16,7 +16,7 @@ import {
   replySubject,
 } from "../../schemas/subjects.ts";
 import { cutFrames } from "../../schemas/tokens.ts";
-import { check, parseJson } from "../../schemas/validate.ts";
+import { check, nestsDeeper, parseJson } from "../../schemas/validate.ts";
 import { commandMessage } from "../../schemas/commands.ts";
 
 const tenants = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,62}$/);
@@ -171,4 +171,23 @@ test("I10: a subject that parses is the one that its actor is addressed by, and 
     }),
     { numRuns: 1_000 },
   );
+});
+
+test("I11: how deep a text nests is told without parsing it", () => {
+  const texts = fc.oneof(fc.json({ maxDepth: 12 }), fc.json({ maxDepth: 4, stringUnit: "binary" }));
+  const depthOf = (value: unknown): number =>
+    typeof value === "object" && value !== null
+      ? 1 + Math.max(0, ...Object.values(value).map(depthOf))
+      : 0;
+  fc.assert(
+    fc.property(texts, fc.nat({ max: 6 }), fc.integer({ min: 0, max: 2 }), (text, most, space) => {
+      const value: unknown = JSON.parse(text);
+      expect(nestsDeeper(JSON.stringify(value, null, space), most)).toBe(depthOf(value) > most);
+    }),
+    { numRuns: 500 },
+  );
+  for (const text of ["", '"[[[', "]]]]", "{", '"\\\\"[[', '"\\"[["']) {
+    expect(nestsDeeper(text, 2)).toBe(false);
+  }
+  expect(nestsDeeper('"\\\\"[[[', 2)).toBe(true);
 });
