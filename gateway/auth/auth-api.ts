@@ -1,4 +1,5 @@
 /** Signing in and out: `/api/v1/auth/…`, and the public keys that our tokens are checked with. */
+import { createHmac } from "node:crypto";
 import { AppError } from "../../schemas/errors.ts";
 import {
   DeleteAccount,
@@ -19,7 +20,6 @@ import type { AccountView } from "./account-view.ts";
 import { ask, userBy } from "./ask.ts";
 import { deleteAccount } from "./deletion.ts";
 import { homeFor, joinBy, membershipOf, openHome } from "./membership.ts";
-import { hashOfSecret } from "./secrets.ts";
 import { closeSession, openSession, refreshSession } from "./sessions.ts";
 
 const base = "/api/v1/auth";
@@ -34,9 +34,13 @@ function addressed(
   return { email, id: accountIdOf(service.ports.accountsKey, email) };
 }
 
-/** The command that an `Idempotency-Key` stands for: the same for the same account. */
-function onceOf(account: string, key: string): string {
-  const hex = hashOfSecret(`register ${account} ${key}`).slice(0, 32);
+/**
+ * The command that an `Idempotency-Key` stands for: the same for the same account and password. Whoever
+ * only guesses a key must not act for the account, and its id in the log must not tell the password.
+ */
+function onceOf(secret: Uint8Array, account: string, key: string, password: string): string {
+  const said = JSON.stringify(["register", account, key, password]);
+  const hex = createHmac("sha256", secret).update(said).digest("hex").slice(0, 32);
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
@@ -77,7 +81,11 @@ export const operations: readonly Operation[] = [
       const { people, passwords, ports } = service;
       const invitation = body.invitation ?? null;
       const home = await homeFor(service, id, invitation);
-      const command = idempotencyKey === null ? ports.ids() : onceOf(id, idempotencyKey);
+      const { accountsKey } = ports;
+      const command =
+        idempotencyKey === null
+          ? ports.ids()
+          : onceOf(accountsKey, id, idempotencyKey, body.password);
       // Whoever was here before is told so before a thread is taken for his password.
       const before = await people.account(id);
       if (before.active && idempotencyKey === null) throw new AppError("email_taken");

@@ -105,6 +105,31 @@ describe("accounts", () => {
     }
   });
 
+  test("I10: whoever only guesses a key of a registration joins nobody to anything", async () => {
+    await register(here, "max@example.org");
+    const token = (await signIn(here, "max@example.org")).accessToken;
+    const path = "/api/v1/workspace/invitations";
+    const invited = await ask(here, "POST", path, { token, body: {} });
+    const send = async (more: object): Promise<unknown[]> => {
+      const body = { email: "nan@example.org", password, name: "Nan", ...more };
+      const answer = await fetch(`${here.url}/api/v1/auth/register`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "idempotency-key": "1" },
+        body: JSON.stringify(body),
+      });
+      const { code, tenant } = (await answer.json()) as Record<string, unknown>; // as every answer
+      return [answer.status, code ?? tenant];
+    };
+    const first = await send({});
+    expect([first[0], await send({})]).toEqual([201, first]);
+    const taken = [409, "email_taken"];
+    expect(await send({ password: "a guess of mine" })).toEqual(taken);
+    const invitation = String(invited.body["token"]);
+    expect(await send({ password: "a guess of mine", invitation })).toEqual(taken);
+    const members = await ask(here, "GET", "/api/v1/workspace/members", { token });
+    expect(members.body["items"]).toHaveLength(1);
+  });
+
   test("one address, many at once: one account", async () => {
     const all = await Promise.all(
       [here, there, here, there].map((at) => register(at, "race@example.org")),
