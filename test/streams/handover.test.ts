@@ -2,6 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
+import { systemIds } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { Delivery } from "../../streams/queue/queue.ts";
 import { idsOf, startQueueDesk } from "./queue-desk.ts";
 import { newRef, partitions, secret } from "./system.ts";
 
@@ -87,10 +90,21 @@ test("I7: a process that stood still takes nothing that lay in its buffers, and 
 
 test("two workers share the partitions, and each command goes to one of them", async () => {
   const { send, waiting, work } = desk();
-  const one = await work();
-  const two = await work();
+  const sent = new Map<string, number>();
+  /** How old a command was when it came again. */
+  const again: number[] = [];
+  const came = new Set<string>();
+  const take = (delivery: Delivery): void => {
+    if (came.has(delivery.id)) again.push(performance.now() - (sent.get(delivery.id) ?? 0));
+    came.add(delivery.id);
+    delivery.ack();
+  };
+  const one = await work(take);
+  const two = await work(take);
   const balanced = async (): Promise<boolean> => {
-    await Promise.all(Array.from({ length: 32 }, () => send()));
+    const ids = Array.from({ length: 32 }, () => systemIds());
+    for (const id of ids) sent.set(id, performance.now());
+    await Promise.all(ids.map((id) => send(newRef(), { id })));
     const [a, b] = [one.queue.owned(), two.queue.owned()];
     return (
       a.length < partitions && b.length < partitions && new Set([...a, ...b]).size === partitions
@@ -98,12 +112,11 @@ test("two workers share the partitions, and each command goes to one of them", a
   };
   await expect.poll(balanced, { interval: 250 }).toBe(true);
   await expect.poll(waiting).toBe(0);
-  const ids = [...idsOf(one), ...idsOf(two)];
-  expect(ids.length).toBeGreaterThan(0);
+  expect([...came].sort()).toEqual([...sent.keys()].sort());
   expect(one.workers.members()).toEqual(two.workers.members());
-  // What is handed over is delivered once; only the socket that was let go may cost a redelivery.
-  const doubled = ids.length - new Set(ids).size;
-  expect(doubled).toBe(0);
+  // Handing over doubles nothing. Where this process, or the server, stands still for `ack_wait_ms`,
+  // a command comes again while its first delivery lies in a buffer; its actor judges that (I2).
+  expect(again.filter((age_ms) => age_ms < limits.ack_wait_ms)).toEqual([]);
 });
 
 test("a worker that lost the connection drops what it held, and is not gone for itself", async () => {
