@@ -1,5 +1,6 @@
 /** How long the rooms of a gateway stay when nobody is in them. */
 import { expect, test } from "vitest";
+import { Replays } from "../../gateway/live/replays.ts";
 import { Rooms } from "../../gateway/live/rooms.ts";
 import { steppedClock } from "../actors/stepped-clock.ts";
 import { uuid } from "./conversation-script.ts";
@@ -22,7 +23,9 @@ function gateway() {
       // Nothing has happened.
     },
   };
-  const rooms = new Rooms({ lanes, log, clock, report: () => undefined, noticed: () => undefined });
+  const replays = new Replays(log);
+  const heard = { report: () => undefined, noticed: () => undefined };
+  const rooms = new Rooms({ lanes, log, replays, clock, ...heard });
   return { clock, rooms };
 }
 
