@@ -66,8 +66,10 @@ export function problemsOf(operation: Operation): ReadonlySet<ErrorCode> {
   }
   // Also of a GET that brings a body, or says that it does.
   codes.push("unsupported_media_type");
-  if (limit === "command") {
-    codes.push("idempotency_mismatch", "command_unanswered", "command_dead", "overloaded");
+  if (limit === "command") codes.push("idempotency_mismatch");
+  // Whoever signs in asks an actor, too.
+  if (limit === "command" || limit === "sign-in") {
+    codes.push("command_unanswered", "command_dead", "overloaded");
   }
   // What is asked of the log and of the database waits for its tenant's turn.
   if (access !== "public" && limit !== "none") codes.push("tenant_busy");
