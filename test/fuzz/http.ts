@@ -72,7 +72,7 @@ function whoOf({ random, known, ...attack }: Attack, { tag }: Operation, careful
   if (!careful && random.chance(0.3)) return random.pick(attack.spoiltTokens) ?? "";
   // Only who has an account has a profile and sessions.
   const own = tag === "users" || tag === "auth";
-  const kind = own ? "account" : random.pick(["account", "accessToken", "secret"]);
+  const kind = own ? "account" : random.pick(["account", "accessToken", "apiKey"]);
   const learnt = random.chance(own ? 0.8 : 0.3) ? known.pick("", kind ?? "") : undefined;
   return learnt ?? random.pick(attack.tokens) ?? "";
 }
@@ -84,7 +84,8 @@ function pathOf({ operation: { path, query }, speaker, careful }: Asking): strin
     .map((segment, index) => {
       const name = /^\{(.*)\}$/.exec(segment)?.[1];
       if (name === undefined) return segment;
-      const noun = name === "id" ? nounOf(nouns[index - 1] ?? "") : name;
+      const before = nounOf(nouns[index - 1] ?? "");
+      const noun = name === "id" || before === "member" ? before : name;
       const part =
         noun === "revision"
           ? String(random.between(0, 12))

@@ -20,9 +20,13 @@ const aliases: Readonly<Record<string, string>> = {
   actor: "conversation",
   history: "conversation",
   cursor: "next",
-  tenant: "tenant",
-  member: "user",
   "api-key": "key",
+};
+/** What an answer calls otherwise than the request that takes it: by its noun and name. */
+const renamed: Readonly<Record<string, string>> = {
+  "member user": "member",
+  "invitation token": "invitationToken",
+  "key key": "apiKey",
 };
 
 /** What a path's noun calls one of its things: `conversations` → `conversation`. */
@@ -39,8 +43,9 @@ export class Known {
     this.#random = random;
   }
 
-  /** Remembers what an answer to `who` names; its `id`s are those of `noun`. */
-  learn(who: string, noun: string, text: string): void {
+  /** Remembers what an answer to the bearer of a token names; its `id`s are those of `noun`. */
+  learn(token: string, noun: string, text: string): void {
+    const who = bearerOf(token);
     const whole = parseJson(text);
     if (whole !== undefined) return this.#walk(who, noun, whole, 6);
     for (const line of text.split("\n").slice(0, 40)) {
@@ -49,10 +54,11 @@ export class Known {
   }
 
   /**
-   * One of these: of the conversation that is spoken of, else of this who, else, now and then,
-   * anybody's; undefined while there is none.
+   * One of these: of the conversation that is spoken of, else of the token's bearer, else, now and
+   * then, anybody's; undefined while there is none.
    */
-  pick(who: string, name: string, within = ""): string | undefined {
+  pick(token: string, name: string, within = ""): string | undefined {
+    const who = bearerOf(token);
     const called = aliases[name] ?? name;
     const near = within === "" ? undefined : this.#values.get(`${within} ${called}`);
     if (near !== undefined && this.#random.chance(0.9)) return this.#random.pick(near);
@@ -62,8 +68,8 @@ export class Known {
   }
 
   /** A UUID, known or new. */
-  id(who: string, name: string, known_share = 0.85, within = ""): string {
-    const found = this.#random.chance(known_share) ? this.pick(who, name, within) : undefined;
+  id(token: string, name: string, known_share = 0.85, within = ""): string {
+    const found = this.#random.chance(known_share) ? this.pick(token, name, within) : undefined;
     return found ?? systemIds();
   }
 
@@ -89,7 +95,7 @@ export class Known {
     const told = "conversation" in value ? value.conversation : null;
     const near = typeof told === "string" ? told : within;
     for (const [key, inner] of Object.entries(value).slice(0, 40)) {
-      const name = key === "id" ? noun : key;
+      const name = key === "id" ? noun : (renamed[`${noun} ${key}`] ?? key);
       if (typeof inner === "string") {
         // What went wrong is told under this name, too.
         if (inner === "" || inner.length > 600 || (name === "message" && !isUuid(inner))) continue;
@@ -101,4 +107,16 @@ export class Known {
       }
     }
   }
+}
+
+/**
+ * Who bears a token: an account by its id, wherever and as often as it signed in, so that a session
+ * that one of its tokens has listed is ended by another; else the tenant's user, else the text itself.
+ */
+function bearerOf(token: string): string {
+  const claims: unknown = parseJson(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
+  if (typeof claims !== "object" || claims === null) return token;
+  if (!("sub" in claims && "tenant" in claims)) return token;
+  const sub = String(claims.sub);
+  return isUuid(sub) ? sub : `${String(claims.tenant)} ${sub}`;
 }

@@ -110,6 +110,8 @@ const question = ({ random }: Speaker): string =>
 /** The password of every account that is made here. */
 const password = "correct horse battery staple";
 const emails = Array.from({ length: 20 }, (_, n) => `fuzz-${n}@fuzz.example`);
+/** What of an answer a field of this name takes. */
+const taken: Readonly<Record<string, string>> = { invitation: "invitationToken" };
 /** What a field of this name says, when no answer has named one. */
 const words: Readonly<Record<string, readonly string[]>> = {
   email: emails,
@@ -138,7 +140,7 @@ function textOf(shape: Shape, speaker: Speaker, name: string): string {
   }
   if (pattern?.includes("\\d{4}-\\d\\d") === true) return timeOf(random);
   const said = random.pick(words[name] ?? []);
-  const found = said ?? (random.chance(0.8) ? known.pick(who, name) : undefined);
+  const found = said ?? (random.chance(0.8) ? known.pick(who, taken[name] ?? name) : undefined);
   const text = found ?? (pattern === undefined ? question(speaker) : "user-1");
   return text.padEnd(minLength ?? 0, "x").slice(0, maxLength ?? 5_000);
 }
