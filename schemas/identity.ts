@@ -33,6 +33,8 @@ export const Login = Type.Object(
   },
   closed,
 );
+/** Of who is signed in already: joins another workspace. */
+export const Join = Type.Object({ invitation: Shown }, closed);
 /** Asked for again, though somebody is signed in: it cannot be undone. */
 export const DeleteAccount = Type.Object({ email: Email, password: Password }, closed);
 export const Refresh = Type.Object({ refreshToken: Shown }, closed);

@@ -18,6 +18,10 @@ export type SignedIn =
 export interface Account {
   /** The access token; a new one when `fresh`. Rejects with a ClientError. */
   token(ask?: { readonly fresh: boolean }): Promise<string>;
+  /** Whether somebody is signed in by a session of this browser. */
+  hasSession(): boolean;
+  /** Goes on in the workspace of an invitation; the session before ends. Rejects with a ClientError. */
+  join(invitation: string): Promise<void>;
   /** Ends the session, here and on the server, and begins the page anew; so do the other tabs. */
   signOut(): Promise<void>;
 }
@@ -36,7 +40,9 @@ export function openAccount(
   invited: () => boolean,
   changed: (signedIn: boolean) => void,
 ): Account {
-  let kept: string | null = stored()?.accessToken ?? sessionStorage.getItem(tab_key);
+  // A token that was brought joins nothing: who is invited signs in.
+  const brought = invited() ? null : sessionStorage.getItem(tab_key);
+  let kept: string | null = stored()?.accessToken ?? brought;
   let signing: Promise<string> | null = null;
   changed(kept !== null);
   addEventListener("storage", (event) => {
@@ -57,15 +63,34 @@ export function openAccount(
     return signed.accessToken;
   };
 
+  const token: Account["token"] = async ({ fresh } = { fresh: false }) => {
+    if (!fresh && kept !== null && !isOld(kept)) return kept;
+    const old = kept;
+    signing ??= signIn(old).finally(() => {
+      signing = null;
+    });
+    kept = await signing;
+    return kept;
+  };
+
   return {
-    async token({ fresh } = { fresh: false }) {
-      if (!fresh && kept !== null && !isOld(kept)) return kept;
-      const old = kept;
-      signing ??= signIn(old).finally(() => {
-        signing = null;
+    token,
+    hasSession: () => stored() !== null,
+    async join(invitation) {
+      const authorization = `Bearer ${await token()}`;
+      const answer = await reach("/api/v1/auth/join", {
+        method: "POST",
+        headers: { authorization, "content-type": "application/json" },
+        body: JSON.stringify({ invitation }),
       });
-      kept = await signing;
-      return kept;
+      if (!answer.ok) throw await problemOf(answer);
+      const pair = (await answer.json()) as TokenPair; // as schemas/identity.ts
+      kept = pair.accessToken;
+      keep(pair);
+      // The other tabs go on with the new one; the old one would stay open with nobody in it.
+      await reach("/api/v1/auth/logout", { method: "POST", headers: { authorization } }).catch(
+        () => null,
+      );
     },
     async signOut() {
       const headers = { authorization: `Bearer ${kept ?? ""}` };

@@ -9,9 +9,10 @@ import { makeComposer } from "./composer.ts";
 import { showConnection } from "./connection.ts";
 import type { View } from "./conversation.ts";
 import { el, icon, iconButton, need, textButton } from "./dom.ts";
+import { invitationHere, offerToJoin } from "./invitation.ts";
 import { makeList } from "./list.ts";
 import { openSession, type Session } from "./session.ts";
-import { askToSignIn, isInvited } from "./sign-in.ts";
+import { askToSignIn } from "./sign-in.ts";
 import { applyTheme, toggleTheme } from "./theme.ts";
 import { makeThread } from "./thread.ts";
 import { leafBelow } from "./tree.ts";
@@ -20,9 +21,13 @@ import { wordsOf } from "./words.ts";
 
 applyTheme();
 const leave = textButton("Sign out", () => void account.signOut(), "text");
-const account = openAccount(askToSignIn, isInvited, (signedIn) => {
-  leave.hidden = !signedIn;
-});
+const account = openAccount(
+  askToSignIn,
+  () => invitationHere() !== null,
+  (signedIn) => {
+    leave.hidden = !signedIn;
+  },
+);
 const api = openApi(account);
 const socket_url = `${location.origin.replace(/^http/, "ws")}/ws/chat`;
 let session: Session | null = null;
@@ -173,7 +178,11 @@ document.querySelector(".skip")?.addEventListener("click", (event) => {
   event.preventDefault();
   need("text").focus();
 });
-addEventListener("hashchange", route);
+addEventListener("hashchange", () => {
+  // A link that was put into the address of an open page.
+  if (invitationHere() !== null) location.reload();
+  else route();
+});
 addEventListener("popstate", route);
 addEventListener("online", () => client.wake());
 document.addEventListener("visibilitychange", () => {
@@ -195,3 +204,4 @@ client.watch({
   watched: () => void list.load(),
 });
 route();
+ask(offerToJoin(account));

@@ -2,6 +2,7 @@
 import type { TokenPair } from "../schemas/identity.ts";
 import { problemOf, reach, type SignedIn } from "./account.ts";
 import { el, textButton } from "./dom.ts";
+import { forgetInvitation, invitationHere, workspaceOf } from "./invitation.ts";
 import { wordsOf } from "./words.ts";
 
 /** As schemas/limits.ts, which is the server's to say. */
@@ -15,12 +16,6 @@ const titles: Readonly<Record<Mode, string>> = {
   token: "Use an access token",
 };
 
-/** The invitation that the address brings: `#/join/<token>`. */
-const invitationOf = (hash: string): string | null => /^#\/join\/([^/]+)$/.exec(hash)?.[1] ?? null;
-
-/** Whether the address brings an invitation that was not used yet. */
-export const isInvited = (): boolean => invitationOf(location.hash) !== null;
-
 function field(name: string, label: string, attributes: Record<string, string>) {
   const input = el("input", { name, id: `sign-${name}`, required: true, ...attributes });
   const row = el("p", { class: "field" }, el("label", { for: input.id }, label), input);
@@ -30,7 +25,7 @@ function field(name: string, label: string, attributes: Record<string, string>) 
 /** Asks until somebody is signed in. */
 export function askToSignIn(): Promise<SignedIn> {
   return new Promise((resolve) => {
-    const invitation = invitationOf(location.hash);
+    const invitation = invitationHere();
     const name = field("name", "Name", { autocomplete: "name", maxlength: "200" });
     const email = field("email", "E-mail", { type: "email", autocomplete: "username" });
     const password = field("password", "Password", { type: "password" });
@@ -74,7 +69,11 @@ export function askToSignIn(): Promise<SignedIn> {
       const who = { email: email.input.value, password: password.input.value };
       if (mode === "register")
         await post("register", { ...who, ...invited, name: name.input.value });
-      const joins = mode === "login" ? invited : {};
+      // Who has an account goes on where the invitation leads; a new one belongs there alone.
+      const joins =
+        mode === "login" && invitation !== null
+          ? { invitation, tenant: workspaceOf(invitation) }
+          : {};
       // As schemas/identity.ts.
       return (await (await post("login", { ...who, ...joins })).json()) as TokenPair;
     };
@@ -86,7 +85,7 @@ export function askToSignIn(): Promise<SignedIn> {
       enter().then(
         (signed) => {
           dialog.remove();
-          if (invitation !== null) history.replaceState(null, "", location.pathname);
+          forgetInvitation();
           resolve(signed);
         },
         (error: unknown) => {

@@ -3,6 +3,7 @@ import { createHmac } from "node:crypto";
 import { AppError } from "../../schemas/errors.ts";
 import {
   DeleteAccount,
+  Join,
   Jwks,
   Login,
   Refresh,
@@ -20,6 +21,7 @@ import type { AccountView } from "./account-view.ts";
 import { ask, userBy } from "./ask.ts";
 import { deleteAccount } from "./deletion.ts";
 import { homeFor, joinBy, membershipOf, openHome } from "./membership.ts";
+import { parseInvitation } from "./secrets.ts";
 import { closeSession, openSession, refreshSession } from "./sessions.ts";
 
 const base = "/api/v1/auth";
@@ -139,6 +141,29 @@ export const operations: readonly Operation[] = [
       value: await refreshSession(service, body.refreshToken),
       sequence: 0,
     }),
+  }),
+  operation({
+    id: "joinWorkspace",
+    method: "POST",
+    path: `${base}/join`,
+    tag: "auth",
+    access: "account.write",
+    limit: "sign-in",
+    summary: "Joins the workspace of an invitation, and opens a session there.",
+    body: Join,
+    answers: { 200: TokenPair },
+    refuses: ["forbidden", "invitation_invalid", "workspace_full", "too_many_tenants"],
+    async run({ service, who, body }, exchange) {
+      // Neither a key nor a token without a session may lead an account elsewhere.
+      if (who.session === null) throw new AppError("forbidden", "Sign in to do this.");
+      const tenant = parseInvitation(body.invitation)?.tenant;
+      if (tenant === undefined) throw new AppError("invitation_invalid");
+      await joinBy(service, who.user, body.invitation);
+      const view = await service.people.account(who.user);
+      const member = await membershipOf(service, who.user, view, tenant);
+      const value = await openSession(service, who.user, member, exchange.header("user-agent"));
+      return { value, sequence: 0 };
+    },
   }),
   operation({
     id: "logout",

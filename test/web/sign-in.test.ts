@@ -177,6 +177,71 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     for (const one of [page, invited, late]) await one.close();
   });
 
+  test("who is signed in and opens an invitation's link is asked, and joins or stays", async () => {
+    const page = await open();
+    const asked = async (method: string, path: string, body?: object): Promise<Response> => {
+      const { accessToken } = JSON.parse((await stored(page)) ?? "{}") as { accessToken: string };
+      return fetch(`${gateway.url}${path}`, {
+        ...{ method, ...(body === undefined ? {} : { body: JSON.stringify(body) }) },
+        headers: { authorization: `Bearer ${accessToken}`, "content-type": "application/json" },
+      });
+    };
+    const signIn = async (mode: string, who: string, name?: string): Promise<void> => {
+      await page.waitForSelector(dialog);
+      await page.click(`${dialog} >> text=${mode}`);
+      if (name !== undefined) await page.fill("[name=name]", name);
+      await page.fill("[name=email]", who);
+      await page.fill("[name=password]", password);
+      await page.press("[name=password]", "Enter");
+      await page.waitForSelector(dialog, { state: "detached" });
+      await connected(page);
+    };
+    const profile = async (): Promise<unknown> =>
+      (await asked("GET", "/api/v1/users/profile")).json();
+    const question = "dialog[open] >> text=Join the workspace main?";
+
+    await page.fill("[name=email]", email);
+    await page.fill("[name=password]", password);
+    await page.press("[name=password]", "Enter");
+    await connected(page);
+    const made = await asked("POST", "/api/v1/workspace/invitations", { role: "member" });
+    const { token } = (await made.json()) as { token: string }; // as PROTOCOL.md
+    await page.click("text=Sign out");
+    await signIn("Create an account", "dee@example.org", "Dee");
+    const own = await profile();
+    expect(own).toMatchObject({ name: "Dee", role: "owner" });
+    await say(page, "At home [[tokens:2]]");
+
+    // Put into the address of the open page, as a link from a mail is that opens in the same tab.
+    await page.goto(`${gateway.url}/#/join/${token}`);
+    await page.waitForSelector(question);
+    await page.keyboard.press("Escape");
+    await page.waitForSelector(question, { state: "detached" });
+    expect(page.url()).not.toContain(token);
+    expect(await profile()).toEqual(own);
+
+    await page.goto(`${gateway.url}/#/join/${token}`);
+    await page.waitForSelector(question);
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Enter");
+    await page.waitForSelector(question, { state: "detached" });
+    await expect.poll(profile).toMatchObject({ name: "Dee", role: "member", tenant: "main" });
+    await connected(page);
+    expect(page.url()).not.toContain(token);
+    await say(page, "Among others [[tokens:2]]");
+    const sessions = (await (await asked("GET", "/api/v1/users/sessions")).json()) as {
+      items: object[]; // as PROTOCOL.md
+    };
+    expect(sessions.items).toMatchObject([{ tenant: "main", current: true }]);
+
+    // It was good once; who stays where he is is told why.
+    await page.goto(`${gateway.url}/#/join/${token.replace(/.$/, "")}`);
+    await page.waitForSelector(question);
+    await page.click("dialog[open] >> text=Join >> nth=-1");
+    await page.waitForSelector(".notice:not([hidden]) >> text=no longer good");
+    await page.close();
+  });
+
   test("nothing of all this was a fault of the page or the gateway", () => {
     expect([...problems, ...running.problems]).toEqual([]);
   });
