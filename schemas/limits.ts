@@ -61,8 +61,8 @@ assert(
   "a new password closes every session in its own commit",
 );
 assert(
-  l.keys_per_user_max < l.events_per_commit_max,
-  "a member's keys are revoked in the commit that removes the member",
+  l.keys_per_user_max + l.webhooks_per_workspace_max < l.events_per_commit_max,
+  "a member's keys are revoked in the commit that removes the member, and with the last one the webhooks end",
 );
 assert(
   l.invitations_cleared_max < l.events_per_commit_max,

@@ -7,7 +7,7 @@ import { allows, mayGrant } from "../../schemas/permissions.ts";
 import type { Answer } from "../kind.ts";
 import { get } from "../table.ts";
 import { already_so, type Caller, decided, isOver, refused, roleOf } from "./decision.ts";
-import { type Invitation, keepsOwner, keysOf, type WorkspaceState } from "./state.ts";
+import { enabledOf, type Invitation, keepsOwner, keysOf, type WorkspaceState } from "./state.ts";
 
 /** The first who asks owns it; nobody else ever does by asking, also when the owner has left. */
 export function openBy(state: WorkspaceState, by: By, { name }: CommandData<"open">): Answer {
@@ -37,7 +37,7 @@ export function joinBy(
     !isOver(found.expires, at) &&
     (found.user === null || found.user === user) &&
     isMeant(state, found) &&
-    // Everybody has left: who comes back first must be able to let others in.
+    // Everybody has left: whom the operator lets in first must be able to let others in.
     (!opened || owners > 0 || found.role === "owner");
   if (!good) return refused("invitation_invalid");
   if (members.size >= limits.members_per_workspace_max) return refused("workspace_full");
@@ -49,11 +49,12 @@ export function joinBy(
 
 /**
  * Whether whoever made an invitation may still make it: who was removed, or may do less now, must not
- * come back, or let others in, by one that was kept. Where everybody has left there is nobody to ask.
+ * come back, or let others in, by one that was kept. So none of its members' is good once everybody has
+ * left, and only who operates the installation lets anybody in again.
  */
 function isMeant(state: WorkspaceState, { by, role }: Invitation): boolean {
   const maker = roleOf(state, by);
-  return state.members.size === 0 || (maker !== null && mayGrant(maker, null, role));
+  return maker !== null && mayGrant(maker, null, role);
 }
 
 export function configure(
@@ -90,8 +91,11 @@ export function removeMember(
   if (!may) return refused("forbidden");
   if (had === null) return already_so;
   if (!keepsOwner(state, user, null)) return refused("last_owner");
+  // What is told to a workspace's servers is told in the name of its members: with the last of them it ends.
+  const last = state.members.size === 1;
   return decided(
     ...keysOf(state, user).map((key) => event("key.revoked", { key })),
+    ...(last ? enabledOf(state).map((webhook) => event("webhook.disabled", { webhook })) : []),
     event("member.removed", { user }),
   );
 }

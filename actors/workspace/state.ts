@@ -136,3 +136,10 @@ export function keysOf({ keys }: WorkspaceState, user: string): string[] {
   for (const [key, of] of entriesOf(keys)) if (of.user === user) own.push(key);
   return own;
 }
+
+/** The ids of the webhooks that are told what happens; never more than `webhooks_per_workspace_max`. */
+export function enabledOf({ webhooks }: WorkspaceState): string[] {
+  const found: string[] = [];
+  for (const [webhook, { enabled }] of entriesOf(webhooks)) if (enabled) found.push(webhook);
+  return found;
+}

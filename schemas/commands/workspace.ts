@@ -20,7 +20,7 @@ export const workspaceCommands = {
   /** The caller becomes a member; `token` is the hash of what was shown. */
   join: Type.Object({ invitation: Uuid, token: Sha256 }, closed),
   "change-member": Type.Object({ user: UserId, role: Role }, closed),
-  /** Members may remove themselves. The API keys of who goes are revoked. */
+  /** Members may remove themselves. The API keys of who goes are revoked; with the last one webhooks end. */
   "remove-member": Type.Object({ user: UserId }, closed),
   /** `user` is the account that `email` makes, who alone may accept it; null: who has the token. */
   invite: Type.Object(

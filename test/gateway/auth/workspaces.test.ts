@@ -110,6 +110,70 @@ describe("workspaces", () => {
     expect(never.status).toBe(403);
   });
 
+  test("I10: who is signed in joins by an invitation and goes on there; keys and other tokens do not", async () => {
+    await register(here, "pia@example.org");
+    const owner = (await signIn(here, "pia@example.org")).accessToken;
+    const invite = async (body: object = {}): Promise<string> => {
+      const path = "/api/v1/workspace/invitations";
+      return String((await ask(here, "POST", path, { token: owner, body })).body["token"]);
+    };
+    const join = (token: string, invitation: string) =>
+      ask(there, "POST", "/api/v1/auth/join", { token, body: { invitation } });
+    await register(here, "quo@example.org");
+    const token = (await signIn(here, "quo@example.org")).accessToken;
+    const invitation = await invite({ role: "viewer" });
+    const tenant = String(/^cin_([^.]+)/.exec(invitation)?.[1]);
+    const made = await ask(here, "POST", "/api/v1/api-keys", {
+      ...{ token, body: { name: "key", scopes: ["read", "write", "manage"] } },
+    });
+    const foreign = await running.token("quo", "acme");
+    for (const other of [String(made.body["key"]), foreign]) {
+      expect(await join(other, invitation)).toMatchObject({ status: 403 });
+    }
+    for (const wrong of ["x", invitation.replace(/.$/, ""), await invite({ email: "r@b.cd" })]) {
+      const refused = await join(token, wrong);
+      expect(refused).toMatchObject({ status: 404, body: { code: "invitation_invalid" } });
+    }
+    const joined = await join(token, invitation);
+    expect(joined.status).toBe(200);
+    const there_token = pairOf(joined).accessToken;
+    const shown = await ask(here, "GET", profile, { token: there_token });
+    expect(shown.body).toMatchObject({ tenant, role: "viewer" });
+    expect(shown.body["tenants"]).toHaveLength(2);
+    // The session before stays, and a repeat is no error for a member.
+    expect((await ask(here, "GET", profile, { token })).status).toBe(200);
+    expect((await join(token, invitation)).status).toBe(200);
+  });
+
+  test("a workspace that everybody has left tells nobody anything and lets nobody in", async () => {
+    await register(here, "una@example.org");
+    const token = (await signIn(here, "una@example.org")).accessToken;
+    const { body: me } = await ask(here, "GET", profile, { token });
+    const tenant = String(me["tenant"]);
+    const body = { url: "https://example.org/hook" };
+    const hook = await ask(here, "POST", "/api/v1/webhooks", { token, body });
+    const invite = async (by: string, role: string): Promise<string> => {
+      const path = "/api/v1/workspace/invitations";
+      return String((await ask(here, "POST", path, { token: by, body: { role } })).body["token"]);
+    };
+    const kept = [await invite(token, "owner"), await invite(token, "member")];
+    const left = await ask(here, "DELETE", `/api/v1/workspace/members/${String(me["id"])}`, {
+      token,
+    });
+    expect(left.status).toBe(204);
+    for (const [n, invitation] of kept.entries()) {
+      const refused = await register(here, `vic${n}@example.org`, { invitation });
+      expect(refused).toMatchObject({ status: 404, body: { code: "invitation_invalid" } });
+    }
+    const operator = await running.token("operator", tenant, 600, "owner");
+    const path = `/api/v1/webhooks/${String(hook.body["id"])}`;
+    expect((await ask(there, "GET", path, { token: operator })).body["enabled"]).toBe(false);
+    // Who operates the installation gives it to somebody.
+    const given = await invite(operator, "owner");
+    const came = await register(here, "wes@example.org", { invitation: given });
+    expect(came).toMatchObject({ status: 201, body: { tenant, role: "owner" } });
+  });
+
   test("I11: members, invitations and keys come page by page, each as it is now", async () => {
     await register(here, "lea@example.org");
     const token = (await signIn(here, "lea@example.org")).accessToken;
