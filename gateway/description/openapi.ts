@@ -7,7 +7,7 @@ import { OpenAiErrorBody } from "../../schemas/openai.ts";
 import type { ObjectSchema, Schema } from "../../schemas/validate.ts";
 import { Uuid } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
-import type { Operation, Tag } from "../http/operation.ts";
+import { commands, type Operation, type Tag } from "../http/operation.ts";
 import { components, described, type Json } from "./references.ts";
 
 type JsonObject = { readonly [name: string]: Json };
@@ -66,9 +66,9 @@ export function problemsOf(operation: Operation): ReadonlySet<ErrorCode> {
   }
   // Also of a GET that brings a body, or says that it does.
   codes.push("unsupported_media_type");
-  if (limit === "command") codes.push("idempotency_mismatch");
+  if (commands(operation)) codes.push("idempotency_mismatch");
   // Whoever signs in asks an actor, too.
-  if (limit === "command" || limit === "sign-in") {
+  if (commands(operation) || limit === "sign-in") {
     codes.push("command_unanswered", "command_dead", "overloaded");
   }
   // What is asked of the log and of the database waits for its tenant's turn.
@@ -88,7 +88,7 @@ function parametersOf(operation: Operation): Json[] {
     void found.push({ $ref: `#/components/parameters/${name}` });
   if (operation.access !== "public") refer("sequence");
   if (method === "GET" && limit === "read") refer("ifNoneMatch");
-  if (limit === "command") refer("idempotencyKey");
+  if (commands(operation)) refer("idempotencyKey");
   if (operation.refuses?.includes("precondition_failed") === true) refer("ifMatch");
   return found;
 }

@@ -28,6 +28,10 @@ export type Tag =
   | "webhooks"
   | "service";
 
+/** Whether it sends a command of its caller, which an `Idempotency-Key` makes repeatable. */
+export const commands = ({ limit }: Pick<Operation, "limit">): boolean =>
+  limit === "command" || limit === "cancel";
+
 /** What `run` gives when it has answered by itself, or will: a stream. */
 export const taken = "taken";
 

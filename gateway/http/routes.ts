@@ -30,7 +30,7 @@ import * as shares from "../api/shares-api.ts";
 import { matcher } from "./matcher.ts";
 import { openAiRefusal, speaksOpenAi } from "../openai/errors.ts";
 import * as openAi from "../openai/operations.ts";
-import { type Operation, taken } from "./operation.ts";
+import { commands, type Operation, taken } from "./operation.ts";
 import { serveAsset } from "./page.ts";
 import type { Service } from "../service.ts";
 import * as serviceApi from "../api/service-api.ts";
@@ -210,7 +210,7 @@ async function run(
   const bytes = await incoming;
   const known = asked(exchange, service, operation, params, bytes);
   const { idempotencyKey: key } = known;
-  if (key !== null && operation.limit === "command") {
+  if (key !== null && commands(operation)) {
     const { method, path } = exchange;
     await sameRequest(service, who, { key, method, path, body: bytes });
   }

@@ -123,6 +123,10 @@ test("I2: an Idempotency-Key is of its route alone, also when it is a UUID", asy
   const changed = await running.http("PATCH", path, { user, body: { title: "b" }, headers });
   expect([posted.status, changed.status, changed.body["title"]]).toEqual([202, 200, "b"]);
   expect((await running.http("POST", `${path}/messages`, post)).body).toEqual(posted.body);
+  const cancel = (body: object): Promise<Answer> =>
+    running.http("POST", `${path}/cancel`, { user, body, headers });
+  expect((await cancel({})).status).toBe(202);
+  expect(coded(await cancel({ turn: systemIds() }))).toEqual([422, "idempotency_mismatch"]);
   expect((await running.http("DELETE", path, { user, headers })).status).toBe(204);
   expect((await running.http("GET", path, { user })).status).toBe(410);
 });
