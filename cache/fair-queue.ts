@@ -20,6 +20,8 @@ type Job = (leave: () => void) => void;
 /** A tenant that has asked for nothing this long is not there. */
 const present_ms = 10_000;
 const sweep_ms = 1_000;
+/** So long one that is slow for reasons of its own, or never answered, holds the others up. */
+const held_up_ms_max = 250;
 
 export class FairQueue {
   readonly #clock: Clock;
@@ -31,10 +33,9 @@ export class FairQueue {
   #waiting = 0;
   #present = 0;
   #swept_ms = 0;
-  /** Of those that run, those that were held back before. */
-  #held = 0;
+  /** Nothing that was held back begins before, while less than one at a time is handed on. */
   #rests_until_ms = 0;
-  #waking = false;
+  #cancelWaking: (() => void) | null = null;
 
   /** `waiting_max`: of one tenant. */
   constructor(clock: Clock, waiting_max: number) {
@@ -72,7 +73,7 @@ export class FairQueue {
     tenant.waiting.push(job);
     this.#waiting++;
     this.#pace.contended(now);
-    this.#wakeLater();
+    if (this.#cancelWaking === null) this.#wakeLater();
     return () => this.#withdraw(tenant, job);
   }
 
@@ -107,14 +108,14 @@ export class FairQueue {
     if (this.#present < 2) return true;
     const { width } = this.#pace;
     if (width >= 1) return tenant.running === 0 || this.#running < Math.floor(width);
-    return this.#held === 0 && this.#clock.now() >= this.#rests_until_ms;
+    return this.#clock.now() >= this.#rests_until_ms;
   }
 
   #start(tenant: Tenant, job: Job, held: boolean): void {
     const began_ms = this.#clock.now();
     tenant.running++;
     this.#running++;
-    if (held) this.#held++;
+    if (held) this.#rests_until_ms = began_ms + held_up_ms_max;
     let left = false;
     job(() => {
       if (left) return;
@@ -123,10 +124,7 @@ export class FairQueue {
       tenant.running--;
       this.#running--;
       this.#pace.took(began_ms, now - began_ms);
-      if (held) {
-        this.#held--;
-        this.#rests_until_ms = now + this.#pace.rest_ms(now - began_ms);
-      }
+      if (held) this.#rests_until_ms = now + this.#pace.rest_ms(now - began_ms);
       this.#next();
     });
   }
@@ -154,12 +152,15 @@ export class FairQueue {
     return null;
   }
 
-  /** Goes on behind a rest, when nothing that runs will do so at its end. */
+  /** Goes on behind a rest. */
   #wakeLater(): void {
-    if (this.#waking || this.#held > 0 || this.#pace.width >= 1) return;
-    this.#waking = true;
-    this.#clock.after(Math.max(1, this.#rests_until_ms - this.#clock.now()), () => {
-      this.#waking = false;
+    this.#cancelWaking?.();
+    this.#cancelWaking = null;
+    // What runs will go on at its end.
+    if (this.#pace.width >= 1) return;
+    const rest_ms = Math.max(1, this.#rests_until_ms - this.#clock.now());
+    this.#cancelWaking = this.#clock.after(rest_ms, () => {
+      this.#cancelWaking = null;
       this.#next();
     });
   }

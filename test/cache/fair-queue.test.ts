@@ -202,16 +202,29 @@ test("I10: what waits too long for its tenant's turn is refused by name, and is 
   const begun: string[] = [];
   const run = (name: string): Promise<string> =>
     queue
-      .run(name, () => (begun.push(name), never()), 500)
+      .run(name, () => (begun.push(name), never()), 200)
       .then(String, (error: unknown) => (error as AppError).code);
   void run("quiet");
   for (let n = 0; n < 7; n++) void run("loud");
   const waits = run("loud");
   expect(queue.waiting).toBe(1);
-  clock.pass(499);
+  clock.pass(199);
   expect(queue.waiting).toBe(1);
   clock.pass(1);
   expect(await waits).toBe("tenant_busy");
   expect(queue.waiting).toBe(0);
   expect(begun).toHaveLength(8);
+});
+
+test("I10: what never ends holds up what waits for a moment, not for its own time", () => {
+  const clock = handClock();
+  const queue = new FairQueue(clock, 1_000);
+  queue.enter("quiet", () => undefined);
+  let begun = 0;
+  for (let n = 0; n < 100; n++) queue.enter("loud", () => begun++);
+  for (let n = 0; n < 100; n++) queue.enter("other", () => begun++);
+  const before = begun;
+  clock.pass(5_000);
+  expect(begun - before).toBeGreaterThanOrEqual(19);
+  expect(begun - before).toBeLessThanOrEqual(21);
 });
