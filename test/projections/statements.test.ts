@@ -2,7 +2,9 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { connectDatabase, type Database, sqlState } from "../../projections/postgres.ts";
 import { limits } from "../../schemas/limits.ts";
-import { dialects, type Served } from "./databases.ts";
+import { countingWay } from "./counting-way.ts";
+import { dialects, openLanes, type Served } from "./databases.ts";
+import { randomHistory } from "./history.ts";
 
 describe.each(dialects)("statements on $name", ({ missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
@@ -115,6 +117,23 @@ describe.each(dialects)("statements on $name", ({ missing, start }) => {
       expect(await others()).toEqual([{ word: "one", n: 2 }]);
       expect(await ask()).toEqual([{ word: "one", n: 2 }]);
       await other.close();
+    });
+
+    test("BEGIN, the checkpoint and the question for stored rows leave in one write, then the rows, then COMMIT", async () => {
+      const way = await countingWay(served.url);
+      const counted = await connectDatabase(way.url, { connections_max: 1 });
+      const history = randomHistory(5, 40, 1);
+      const [lane] = await openLanes(counted);
+      if (lane === undefined) throw new Error("no lane");
+      const counts: number[] = [];
+      for (let at = 0; at < 40; at += 10) {
+        way.count();
+        await lane.apply(history.slice(at, at + 10));
+        counts.push(way.count());
+      }
+      await counted.close();
+      way.close();
+      expect(counts).toEqual([3, 3, 3, 3]);
     });
   });
 });
