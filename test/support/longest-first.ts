@@ -8,14 +8,20 @@ import { join } from "node:path";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 const root = join(import.meta.dirname, "../..");
-/** Of 20 s and more on two cores, the longest first. */
+/** Of 12 s and more on two cores, the longest first. */
 const longest = [
-  ...["bench/scenarios", "streams/cluster", "system/erasure", "faults/short", "cli/commands"],
-  ...["streams/trouble", "projections/rebuild-kill", "projections/rebuild", "gates"],
-  ...["simulation/simulation", "system/kill", "projections/runner", "actors/trouble"],
-  ...["streams/ownership", "actors/dead-letters", "projections/contract", "projections/past"],
-  ...["cli/past", "cli/events-follow", "projections/generations", "cli/dead-letters"],
-  ...["simulation/bugs", "gateway/trouble", "streams/handover", "system/nats"],
+  ...["bench/scenarios", "gates", "streams/cluster", "cli/commands", "faults/short"],
+  ...["simulation/simulation", "system/erasure", "projections/runner", "projections/rebuild"],
+  ...["streams/trouble", "projections/contract", "system/nats", "system/kill"],
+  ...["simulation/bugs", "cli/events-verify", "projections/rebuild-kill", "actors/bounds"],
+  ...["streams/handover", "actors/trouble", "system/roles", "cli/events-follow"],
+  ...["streams/ownership", "gateway/trouble", "actors/dead-letters", "system/parallel"],
+  ...["projections/pglite-server", "projections/generations", "projections/row-security"],
+  ...["gateway/slow-socket", "projections/past", "cli/dead-letters", "cli/past"],
+  ...["system/balanced", "web/sign-in", "cli/projections", "docs/protocol"],
+  ...["projections/identity", "gateway/tls", "integrations/webhooks", "gateway/sharing"],
+  ...["streams/workers", "gateway/patient-stream", "system/ending", "web/real-page"],
+  ...["gateway/slow-requests", "streams/anchors", "gateway/slow-stream", "web/use-chat"],
 ].map((name) => join(root, "test", `${name}.test.ts`));
 
 export class LongestFirst extends BaseSequencer {
