@@ -16,8 +16,8 @@ const rates = [100, 1_000, 3_000] as const;
 const typical = 1_000;
 /** How long each rate is held at scale 1, and at least. */
 const held_s = 20;
-const held_s_min = 1;
-const warm_s = 1;
+const held_s_min = 0.2;
+const warm_s = 0.5;
 /** Conversations that go on at once. */
 const width = 200;
 const patience_ms = 60_000;

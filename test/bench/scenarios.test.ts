@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { pgliteCluster } from "../support/clusters.ts";
+import { quick } from "../support/programs.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -18,7 +19,7 @@ interface Ended {
 }
 
 async function bench(...words: string[]): Promise<Ended> {
-  const child = spawn(process.execPath, ["bench/main.ts", ...words], {
+  const child = spawn(process.execPath, [...quick, "bench/main.ts", ...words], {
     cwd: root,
     env: { PATH: "/usr/bin:/bin" },
     stdio: ["ignore", "pipe", "pipe"],

@@ -215,6 +215,7 @@ test("npm start ends with all it started when npm's shell is ended, which tells 
 
 test("chat answers one message from a pipe, with a server of its own when none runs", async () => {
   const input = "What is a log? A log is an ordered list of events. It is never changed.";
+  await layPglite(join(folder, "postgres"));
   const { code, out } = await colloquy(["chat"], { folder, input });
   expect(code).toBe(0);
   expect(out).toContain("> A log is an ordered list of events.");

@@ -22,6 +22,7 @@ import { startedAt } from "../../cli/processes.ts";
 import { startNatsServer } from "../../streams/server.ts";
 import { draft, newRef, said, startSystem } from "../streams/system.ts";
 import { empty_head } from "../../schemas/commit.ts";
+import { layPglite } from "../support/clusters.ts";
 import { temporary } from "../support/services.ts";
 
 let folder: string;
@@ -155,7 +156,7 @@ test("a nats-server that was left behind on the folder is ended, any other proce
 });
 
 test("a database that hangs without its parent is ended", async () => {
-  mkdirSync(folder, { recursive: true });
+  await layPglite(join(folder, "postgres"));
   const module = new URL("../../projections/pglite-server.ts", import.meta.url).href;
   const code = `import { startPglite } from ${JSON.stringify(module)};
     const { pid } = await startPglite({ folder: ${JSON.stringify(join(folder, "postgres"))}, log() {} });

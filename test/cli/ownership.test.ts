@@ -11,6 +11,7 @@ import { ensureConsumers } from "../../streams/queue/consumers.ts";
 import { type Ownership, readOwnership } from "../../streams/queue/ownership.ts";
 import { steppedClock } from "../actors/stepped-clock.ts";
 import { partitions, secret, startSystem, type System } from "../streams/system.ts";
+import { quick } from "../support/programs.ts";
 
 let system: System;
 const workers: ChildProcess[] = [];
@@ -35,7 +36,7 @@ async function kill(worker: ChildProcess): Promise<void> {
 /** A worker process, and its id. */
 async function child(): Promise<{ process: ChildProcess; id: string }> {
   const file = new URL("../streams/worker-child.ts", import.meta.url).pathname;
-  const args = [file, system.server.url, secret.toString("hex")];
+  const args = [...quick, file, system.server.url, secret.toString("hex")];
   const running = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   workers.push(running);
   const [line] = (await once(createInterface({ input: running.stdout }), "line")) as [string];

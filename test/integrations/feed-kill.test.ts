@@ -17,6 +17,7 @@ import {
 } from "../streams/system.ts";
 import { ids, line, publicIds, told } from "./feed.ts";
 import { type Receiver, startReceiver, webhook_secret } from "./receiver.ts";
+import { quick } from "../support/programs.ts";
 
 let system: System;
 let receiver: Receiver;
@@ -33,7 +34,7 @@ afterAll(async () => {
 /** Starts one; resolves when it runs. All say that they are the same one, so none waits for a lease. */
 async function feed(): Promise<ChildProcess> {
   const script = join(import.meta.dirname, "feed-child.ts");
-  const child = spawn(process.execPath, [script, system.server.url, "the same"], {
+  const child = spawn(process.execPath, [...quick, script, system.server.url, "the same"], {
     stdio: ["ignore", "pipe", "inherit"],
     env: { SECRET: secret.toString("hex"), MASTER_KEY: master_key.toString("hex") },
   });

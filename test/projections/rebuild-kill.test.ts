@@ -6,9 +6,10 @@ import { readGenerations } from "../../projections/generations.ts";
 import type { Database } from "../../projections/postgres.ts";
 import { dialects, dump, openLanes, serve } from "./databases.ts";
 import { randomHistory, seeded } from "./history.ts";
+import { quick } from "../support/programs.ts";
 
 const commits = 2_000;
-const kills = { postgres: 12, pglite: 4 } as const;
+const kills = { postgres: 8, pglite: 4 } as const;
 
 describe.each(dialects)("a killed rebuild on $name", ({ name, missing, start }) => {
   describe.skipIf(missing)("with a server", () => {
@@ -19,7 +20,7 @@ describe.each(dialects)("a killed rebuild on $name", ({ name, missing, start }) 
     /** Resolves with what it said last; killed when it has said so many such lines. */
     const child = async (line: RegExp, count: number, slow_ms: number): Promise<string> => {
       const words = [
-        ...[`${import.meta.dirname}/rebuild-child.ts`, url],
+        ...[...quick, `${import.meta.dirname}/rebuild-child.ts`, url],
         ...["91", String(commits), String(slow_ms)],
       ];
       const process_ = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "inherit"] });

@@ -63,14 +63,15 @@ describe("the runner", () => {
 
   test("I8: PGlite killed again and again in mid-batch: nothing skipped, nothing twice", async () => {
     const { database, pid } = await pglite();
-    const history = randomHistory(43, 1_500, 30);
+    const history = randomHistory(43, 900, 30);
     const log = logOf([]);
     const { reached, runner } = run(database, log);
-    for (let at = 0; at < history.length; at += 300) {
-      log.append(history.slice(at, at + 300));
+    const step = 180;
+    for (let at = 0; at < history.length; at += step) {
+      log.append(history.slice(at, at + step));
       // Killed while these are being written: the runner has just been given them.
       await reached(Math.max(0, at - 100));
-      if (at + 300 < history.length) process.kill(pid(), "SIGKILL");
+      if (at + step < history.length) process.kill(pid(), "SIGKILL");
     }
     await reached(history.length);
     await runner.stop();

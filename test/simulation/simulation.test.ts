@@ -12,6 +12,7 @@ import { violationsOf } from "./checks.ts";
 import { randomOf } from "./random.ts";
 import { comeToRest, runSeed } from "./story.ts";
 import { createWorld, no_troubles, type World } from "./world.ts";
+import { quick } from "../support/programs.ts";
 
 const root = join(import.meta.dirname, "../..");
 const ref: ActorRef = {
@@ -32,7 +33,7 @@ test.concurrent.each([
 ])(
   "I1: I2: I3: I4: I5: I7: I12: seeds %s, with everything that a network and a crash can do",
   async (seeds, count) => {
-    const words = ["test/simulation/main.ts", "--seeds", seeds];
+    const words = [...quick, "test/simulation/main.ts", "--seeds", seeds];
     const said = await promisify(execFile)(process.execPath, words, { cwd: root }).then(
       ({ stdout }) => stdout,
       ({ stdout }: { stdout: string }) => stdout,

@@ -7,6 +7,7 @@ import { limits } from "../../schemas/limits.ts";
 import type { Delivery } from "../../streams/queue/queue.ts";
 import { idsOf, startQueueDesk } from "./queue-desk.ts";
 import { newRef, partitions, secret } from "./system.ts";
+import { quick } from "../support/programs.ts";
 
 const desk = startQueueDesk();
 
@@ -18,7 +19,7 @@ async function child(): Promise<{
 }> {
   const { ends, system } = desk();
   const file = new URL("./worker-child.ts", import.meta.url).pathname;
-  const args = [file, system.server.url, secret.toString("hex")];
+  const args = [...quick, file, system.server.url, secret.toString("hex")];
   const running = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
   const complaints: string[] = [];
   createInterface({ input: running.stderr }).on("line", (line) => complaints.push(line));

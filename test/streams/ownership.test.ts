@@ -12,6 +12,7 @@ import { consumerName, ensureConsumers, owner_group } from "../../streams/queue/
 import { readOwnership } from "../../streams/queue/ownership.ts";
 import { joinWorkers } from "../../streams/queue/workers.ts";
 import { newRef, partitions, secret, startSystem, type System } from "./system.ts";
+import { quick } from "../support/programs.ts";
 
 let system: System;
 const ends: (() => Promise<void> | void)[] = [];
@@ -27,7 +28,7 @@ afterEach(async () => {
 /** A worker process, and its id. */
 async function child(): Promise<{ process: ChildProcess; id: string }> {
   const file = new URL("./worker-child.ts", import.meta.url).pathname;
-  const args = [file, system.server.url, secret.toString("hex")];
+  const args = [...quick, file, system.server.url, secret.toString("hex")];
   const running = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   const gone = once(running, "exit");
   ends.push(async () => {

@@ -7,12 +7,14 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { connectStreams } from "../../streams/connection.ts";
 import { presentWorkers } from "../../streams/queue/workers.ts";
+import { layPglite } from "../support/clusters.ts";
 import { temporary } from "../support/services.ts";
 import { environment, startServe } from "./serve.ts";
 
 test("a worker that waits for read models which nobody makes ends in order", async () => {
   const folder = temporary("ending");
   const words = ["cli/main.ts", "serve", "--roles", "actors"];
+  await layPglite(join(folder, "postgres"));
   const root = join(import.meta.dirname, "../..");
   const child = spawn(process.execPath, words, {
     ...{ cwd: root, env: environment(folder, {}), stdio: "ignore" },

@@ -12,7 +12,7 @@ import { foreignReader } from "./foreign-reader.ts";
 import { type Served, startServe } from "./serve.ts";
 import { openStory } from "./story.ts";
 
-const conversations = 200;
+const conversations = 100;
 let folder: string;
 let provider: ModelServer;
 let served: Served;

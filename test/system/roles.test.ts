@@ -7,6 +7,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { liveOwner } from "../../cli/folder-lock.ts";
 import { newId } from "../../web/client.ts";
 import { startDatabase } from "../faults/system.ts";
+import { layPglite } from "../support/clusters.ts";
 import { type Running, temporary } from "../support/services.ts";
 import { addressOf, type NatsUser, passwordOf, startShippedNats } from "../support/shipped-nats.ts";
 import { colloquy, type Part, type Served, startPart, startServe } from "./serve.ts";
@@ -115,6 +116,7 @@ test("a gateway, a projector and a worker start in any order with the least righ
 
 test("with embedded servers, too, a process runs the roles that were asked for and no other", async () => {
   const data = join(folder, "data");
+  await layPglite(join(data, "postgres"));
   const gateway = part({ COLLOQUY_DATA: data }, "gateway");
   await expect.poll(() => liveOwner(data)?.url ?? null).not.toBe(null);
   const response = await fetch(`${liveOwner(data)?.url}/ready`);
