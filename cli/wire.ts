@@ -16,6 +16,7 @@ import { extractTitle } from "../models/titler.ts";
 import { leaseOf } from "../projections/generations.ts";
 import { logSource } from "../projections/log-source.ts";
 import { projectors } from "../projections/projectors/all.ts";
+import type { FollowPositions } from "../projections/queries/freshness.ts";
 import { openQueries, type Queries } from "../projections/queries/queries.ts";
 import { type Runner, startRunner } from "../projections/runner.ts";
 import { checkpointWitnesses } from "../projections/witnesses.ts";
@@ -136,7 +137,8 @@ export async function startSystem(
       await listed;
       drain = await startWorker(parts, (ref) => eraseListed(erasing, erasures, ref));
     }
-    const queries = openQueries(database, (call) => followPositions(streams, call));
+    const follow: FollowPositions = (call) => followPositions(streams, call);
+    const queries = openQueries(database, follow, (sequence) => runner?.want(sequence));
     ends.push(() => queries.stop());
     const commanding = wanted.has("gateway") || wanted.has("actors");
     const ownership = commanding ? keptLook(() => readOwnership(streams), clock) : null;

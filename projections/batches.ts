@@ -2,6 +2,9 @@
  * Gathers what a reader brings into batches: what is there at once, and what comes within `batch_ms`
  * after the first (`batch_busy_ms` while much comes), bounded in commits and in text. Catch-up
  * therefore runs in full batches and live traffic in small ones, with the same code.
+ *
+ * Where it is told what readers wait for, it gathers for longer while nobody does: then the commits of
+ * a short turn are one batch, and that after its first token.
  */
 import type { Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
@@ -17,11 +20,44 @@ export function weigh(logged: Logged): number {
   return chars;
 }
 
+/** The sequences that somebody waits to read. */
+export interface Wanted {
+  /** Somebody waits for this one. */
+  want(sequence: number): void;
+  /** The highest of them. */
+  last(): number;
+  /** Calls at every higher one; the result ends it. */
+  changes(call: () => void): () => void;
+}
+
+export function openWanted(): Wanted {
+  let last = 0;
+  const calls = new Set<() => void>();
+  return {
+    want(sequence) {
+      if (sequence <= last) return;
+      last = sequence;
+      for (const call of calls) call();
+    },
+    last: () => last,
+    changes(call) {
+      calls.add(call);
+      return () => calls.delete(call);
+    },
+  };
+}
+
+export interface Gathering {
+  readonly commits_max?: number;
+  /** Without it somebody may always wait. */
+  readonly wanted?: Wanted;
+}
+
 /** `source` brings arrays that are never empty; they are joined and cut as the bounds want it. */
 export async function* gather(
   source: AsyncIterable<readonly Logged[]>,
   clock: Clock,
-  commits_max: number = limits.batch_commits_max,
+  { commits_max = limits.batch_commits_max, wanted }: Gathering = {},
 ): AsyncGenerator<Logged[]> {
   const iterator = source[Symbol.asyncIterator]();
   let pending: Promise<IteratorResult<readonly Logged[]>> | null = null;
@@ -51,10 +87,17 @@ export async function* gather(
         }
       };
       take();
-      let cancel = (): void => undefined;
+      const cancels: (() => void)[] = [];
       const late = new Promise<typeof none>((resolve) => {
+        const within = (ms: number): void =>
+          void cancels.push(clock.after(ms, () => resolve(none)));
         const busy = before >= limits.batch_busy_commits;
-        cancel = clock.after(busy ? limits.batch_busy_ms : limits.batch_ms, () => resolve(none));
+        const asked = (): boolean => (wanted?.last() ?? Infinity) >= (batch[0]?.sequence ?? 0);
+        within(asked() ? (busy ? limits.batch_busy_ms : limits.batch_ms) : limits.batch_unread_ms);
+        const unheard = wanted?.changes(() => {
+          if (asked()) within(limits.batch_ms);
+        });
+        if (unheard !== undefined) cancels.push(unheard);
       });
       while (!full() && !ended) {
         pending ??= iterator.next();
@@ -67,7 +110,7 @@ export async function* gather(
           take();
         }
       }
-      cancel();
+      for (const cancel of cancels) cancel();
       before = batch.length;
       yield batch;
     }

@@ -23,7 +23,11 @@ export function jointly(database: Database): Database {
   let open: Work[] | null = null;
 
   const alone = async ({ run, done, failed }: Work): Promise<void> => {
-    await database.transaction(run).then(done, failed);
+    try {
+      done(await database.transaction(run));
+    } catch (error) {
+      failed(error);
+    }
   };
   const together = async (works: readonly Work[]): Promise<void> => {
     try {

@@ -11,7 +11,7 @@
 import { AppError } from "../schemas/errors.ts";
 import type { ActorRef, Clock } from "../schemas/ids.ts";
 import { limits } from "../schemas/limits.ts";
-import { gather } from "./batches.ts";
+import { gather, openWanted } from "./batches.ts";
 import { ensureCatalog } from "./catalog.ts";
 import { compare, Contradiction, holeIn } from "./contradictions.ts";
 import { generationOf, leaseOf, readGenerations, type Recorded } from "./generations.ts";
@@ -53,6 +53,8 @@ export interface Runner {
   /** Sequences that each live read model is behind. */
   lag(): Readonly<Record<string, number>>;
   positions(): Readonly<Record<string, number>>;
+  /** Somebody waits to read what the log holds at this sequence; of other processes nobody hears. */
+  want(sequence: number): void;
   /** Why it has stopped for good, or what an operator must run first; null while all is well. */
   problem(): string | null;
   stop(): Promise<void>;
@@ -71,6 +73,7 @@ const setOf = (recorded: readonly Recorded[]): string =>
 export function startRunner(ports: RunnerPorts): Runner {
   const { source, leases, announce, database, clock, report } = ports;
   const together = jointly(database);
+  const wanted = openWanted();
   const stopping = new AbortController();
   const positions = new Map<string, number>();
   const tips: { at: number; sequence: number }[] = [];
@@ -157,9 +160,11 @@ export function startRunner(ports: RunnerPorts): Runner {
     enough: () => boolean,
   ): Promise<void> => {
     const after = Math.min(...lanes.map((lane) => lane.checkpoint().position));
-    const commits_max =
-      database.dialect === "pglite" ? limits.batch_commits_pglite_max : limits.batch_commits_max;
-    for await (const batch of gather(source.read({ after, signal }), clock, commits_max)) {
+    const gathering =
+      database.dialect === "pglite"
+        ? { commits_max: limits.batch_commits_pglite_max, wanted }
+        : { commits_max: limits.batch_commits_max };
+    for await (const batch of gather(source.read({ after, signal }), clock, gathering)) {
       if (signal.aborted) return;
       const results = await Promise.allSettled(lanes.map((lane) => lane.apply(batch)));
       for (const [at, lane] of lanes.entries()) {
@@ -264,6 +269,7 @@ export function startRunner(ports: RunnerPorts): Runner {
       );
     },
     positions: () => Object.fromEntries(positions),
+    want: (sequence) => wanted.want(sequence),
     problem: () => stopped ?? advice,
     async stop() {
       stopping.abort();

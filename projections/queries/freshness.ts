@@ -23,7 +23,12 @@ export interface Freshness {
 
 const poll_ms = 200;
 
-export function watchFreshness(sql: Sql, follow: FollowPositions): Freshness {
+/** `want` tells a runner that is here what is waited for. */
+export function watchFreshness(
+  sql: Sql,
+  follow: FollowPositions,
+  want: (sequence: number) => void,
+): Freshness {
   const known = new Map<string, number>();
   /** What the last select said: announced positions may be ahead of it, with the same rows. */
   let selected: Readonly<Record<string, number>> = {};
@@ -77,6 +82,7 @@ export function watchFreshness(sql: Sql, follow: FollowPositions): Freshness {
       if (sequence === undefined || sequence <= 0) return;
       const there = (): boolean => projectors.every((name) => (known.get(name) ?? 0) >= sequence);
       if (there()) return;
+      want(sequence);
       await new Promise<void>((resolve, reject) => {
         const leave = (): void => {
           clearTimeout(deadline);

@@ -62,9 +62,16 @@ export interface Queries {
   stop(): void;
 }
 
-/** `follow` brings announced positions: `(on) => followPositions(streams, on)`. */
-export function openQueries(database: Database, follow: FollowPositions): Queries {
-  const freshness = watchFreshness(database, follow);
+/**
+ * `follow` brings announced positions: `(on) => followPositions(streams, on)`; `want` tells a runner of
+ * this process what is waited for.
+ */
+export function openQueries(
+  database: Database,
+  follow: FollowPositions,
+  want: (sequence: number) => void = () => undefined,
+): Queries {
+  const freshness = watchFreshness(database, follow, want);
 
   /** What `sql` is asked in the same moment comes in the same round trip. */
   const notParked = async (

@@ -11,6 +11,8 @@ export const readModelLimits = {
   batch_ms: 5,
   batch_busy_ms: 20,
   batch_busy_commits: 40,
+  /** On PGlite while nobody waits for any of it: a batch is as much work for two commits as for ten. */
+  batch_unread_ms: 25,
   /** Text of one batch, so that a batch of long answers stays small in memory. */
   batch_chars_max: 4_000_000,
   /** Back-off of a runner whose database or log is away: doubled up to the maximum. */

@@ -12,6 +12,7 @@ import { logSource } from "../../projections/log-source.ts";
 import { connectDatabase } from "../../projections/postgres.ts";
 import { projectors } from "../../projections/projectors/all.ts";
 import { openQueries, type Queries } from "../../projections/queries/queries.ts";
+import type { FollowPositions } from "../../projections/queries/freshness.ts";
 import { startRunner } from "../../projections/runner.ts";
 import type { Role } from "../../schemas/permissions.ts";
 import { systemClock, systemIds } from "../../schemas/ids.ts";
@@ -98,7 +99,8 @@ export async function startRunning(
   ends.push(() => runner.stop());
   await news.until(() => shown.size === projectors.length);
   const worker = await world.worker(options);
-  const queries = openQueries(database, (call) => followPositions(streams, call));
+  const follow: FollowPositions = (call) => followPositions(streams, call);
+  const queries = openQueries(database, follow, (sequence) => runner.want(sequence));
   ends.push(() => queries.stop());
   const another: Running["another"] = async (change = {}, options = {}) => {
     const client = await world.system.client();
