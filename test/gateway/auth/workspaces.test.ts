@@ -146,8 +146,8 @@ describe("workspaces", () => {
   });
 
   test("a workspace that everybody has left tells nobody anything and lets nobody in", async () => {
-    await register(here, "una@example.org");
-    const token = (await signIn(here, "una@example.org")).accessToken;
+    await register(here, "zoe@example.org");
+    const token = (await signIn(here, "zoe@example.org")).accessToken;
     const { body: me } = await ask(here, "GET", profile, { token });
     const tenant = String(me["tenant"]);
     const body = { url: "https://example.org/hook" };
@@ -162,7 +162,7 @@ describe("workspaces", () => {
     });
     expect(left.status).toBe(204);
     for (const [n, invitation] of kept.entries()) {
-      const refused = await register(here, `vic${n}@example.org`, { invitation });
+      const refused = await register(here, `zed${n}@example.org`, { invitation });
       expect(refused).toMatchObject({ status: 404, body: { code: "invitation_invalid" } });
     }
     const operator = await running.token("operator", tenant, 600, "owner");
@@ -170,7 +170,7 @@ describe("workspaces", () => {
     expect((await ask(there, "GET", path, { token: operator })).body["enabled"]).toBe(false);
     // Who operates the installation gives it to somebody.
     const given = await invite(operator, "owner");
-    const came = await register(here, "wes@example.org", { invitation: given });
+    const came = await register(here, "yan@example.org", { invitation: given });
     expect(came).toMatchObject({ status: 201, body: { tenant, role: "owner" } });
   });
 
