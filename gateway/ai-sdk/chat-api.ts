@@ -12,7 +12,7 @@ import { type ActorRef, isUuid } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 import type { Call, Shown } from "../http/call.ts";
 import { commandId, derivedId } from "../http/asking.ts";
-import { act, listMessages } from "../api/conversations-api.ts";
+import { act, listMessages } from "../api/messages-api.ts";
 import type { Exchange } from "../http/exchange.ts";
 import {
   ask,

@@ -1,5 +1,5 @@
 /**
- * `Idempotency-Key`: the command's id is made of it (conversations-api.ts), so that a repeat takes effect
+ * `Idempotency-Key`: the command's id is made of it (asking.ts), so that a repeat takes effect
  * once, for ever. Here another request under the same key is refused by name, for a day
  * (draft-ietf-httpapi-idempotency-key-header §2.7).
  */

@@ -24,6 +24,7 @@ import { describing } from "../api/description-api.ts";
 import * as chat from "../api/chat-api.ts";
 import type { Exchange } from "./exchange.ts";
 import * as history from "../api/history-api.ts";
+import * as messages from "../api/messages-api.ts";
 import { sameRequest } from "./idempotency.ts";
 import { admit, ipOf } from "../limits/admit.ts";
 import * as shares from "../api/shares-api.ts";
@@ -47,6 +48,7 @@ export const operations: readonly Operation[] = [
   ...keys.operations,
   ...shares.operations,
   ...conversations.operations,
+  ...messages.operations,
   ...history.operations,
   ...audit.operations,
   ...usage.operations,
