@@ -232,6 +232,19 @@ test("I10: an invitation is worth what whoever made it may still do", () => {
   expect(join(of("ops"), removed(admin ?? ""))).toBe("member.added");
 });
 
+test("I10: an invitation is good until its end, with its own token", () => {
+  const { context } = reached(situations.peopled);
+  const join = (at: string, digit = 3): unknown => {
+    const data = { invitation: "i1", token: root(digit) };
+    const answer = decide(context, { name: "join", data }, { by: { type: "user", id: "eva" }, at });
+    return answer.is === "refused" ? answer.code : answer.events.map(({ type }) => type);
+  };
+  const joined = ["invitation.accepted", "member.added"];
+  expect(join("2026-11-30T23:59:59.999Z")).toEqual(joined);
+  expect(join(later)).toBe("invitation_invalid");
+  expect(join("2026-11-21T00:00:00.000Z", 4)).toBe("invitation_invalid");
+});
+
 describe("the instance", () => {
   const commit = (at: number, ...events: DomainEvent[]): Commit => ({
     ...{ ref, events, revision: at, sequence: at + 100, prev: zero_hash, hash: root(at % 10) },

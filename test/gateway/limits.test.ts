@@ -206,6 +206,17 @@ describe("WebSocket", () => {
     await client.next("pong");
   });
 
+  test("an IP address has ten times a user's commands here, too", async () => {
+    const at = await limited({ wsCommands: 1 });
+    const edit = { type: "edit", conversation: systemIds(), message: systemIds(), text: "a" };
+    const codes: unknown[] = [];
+    for (let n = 0; n < 12; n++) {
+      const answer = await (await running.connect({ at, user: `crowd${n}` })).ask(edit);
+      codes.push(answer.type === "nack" && answer.error.code === "rate_limited");
+    }
+    expect(codes).toEqual([...Array.from({ length: 10 }, () => false), true, true]);
+  });
+
   test("600 commands in 60 s pass, and far more subscriptions", async () => {
     const at = await limited();
     const client = await running.connect({ at });
