@@ -104,8 +104,10 @@ test("an Idempotency-Key with another body is refused, of another caller or plac
   });
   expect(there.status).toBe(422);
   await there.text();
-  const stranger = await running.http("POST", api, { user: "k2", body: { title: "b" }, headers });
-  expect(stranger.status).toBe(201);
+  const body = { title: "b" };
+  const stranger = await running.http("POST", api, { user: "k2", body, headers });
+  const namesake = await running.http("POST", api, { user, tenant: "other", body, headers });
+  expect([stranger.status, namesake.status]).toEqual([201, 201]);
   const path = `${api}/${String(made.body["id"])}/messages`;
   expect((await running.http("POST", path, { user, body: { text: "b" }, headers })).status).toBe(
     202,

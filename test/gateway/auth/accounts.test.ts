@@ -2,9 +2,12 @@
 import { decodeJwt } from "jose";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Gateway } from "../../../gateway/server.ts";
+import { systemIds } from "../../../schemas/ids.ts";
 import { permissionNames } from "../../../schemas/permissions.ts";
+import { openChatStream } from "../chat-stream.ts";
 import { openForeign } from "../foreign.ts";
 import type { Running } from "../running.ts";
+import { openSse } from "../sse-client.ts";
 import { ask, login, pairOf, password, profile, register, signIn } from "./door.ts";
 import { startInstallation } from "./installation.ts";
 
@@ -81,6 +84,46 @@ describe("accounts", () => {
     expect((await ask(late, "GET", profile, { token: kept.accessToken })).status).toBe(200);
     expect((await staying.ask({ type: "watch" })).type).toBe("watched");
     staying.end();
+  });
+
+  test("I10: a logout ends what is being read in the middle of an answer, on every gateway", async () => {
+    await register(here, "oda@example.org");
+    const [mine, kept] = [
+      await signIn(here, "oda@example.org"),
+      await signIn(here, "oda@example.org"),
+    ];
+    const { provider } = running.world;
+    provider.script({ tokens: ["said ", "and done"], gate: true });
+    const id = systemIds();
+    const path = `/api/v1/conversations/${id}/messages`;
+    const read = (at: Gateway, token: string, init: RequestInit = {}) =>
+      openSse(`${at.url}${path}`, {
+        ...{ method: init.method ?? "GET", body: init.body ?? null },
+        headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+      });
+    const text = JSON.stringify({ text: "Say it." });
+    const asked = await read(here, kept.accessToken, { method: "POST", body: text });
+    provider.release(1);
+    const streams = await Promise.all([here, there].map((at) => read(at, mine.accessToken)));
+    const sockets = [here, there].map((at) =>
+      openChatStream(at.url, `/chat/stream/${id}`, mine.accessToken),
+    );
+    const begun = (frames: readonly object[]): boolean => JSON.stringify(frames).includes("said ");
+    await Promise.all([
+      ...[asked, ...streams].map((one) => one.until(begun)),
+      ...sockets.map((one) => one.until(() => begun(one.frames))),
+    ]);
+    await ask(here, "POST", "/api/v1/auth/logout", { token: mine.accessToken });
+    for (const stream of streams) {
+      await stream.ended;
+      expect(stream.messages.at(-1)).toMatchObject({
+        ...{ event: "error", data: { code: "unauthenticated" } },
+      });
+    }
+    expect(await Promise.all(sockets.map((one) => one.closed))).toEqual([4401, 4401]);
+    provider.release(1);
+    await asked.ended;
+    expect(asked.messages.at(-1)).toMatchObject({ event: "end", data: { finish: "stop" } });
   });
 
   test("an unknown address, a wrong password and a hostile one are told the same", async () => {
