@@ -13,9 +13,9 @@ const width_first = 8;
 const width_max = 64;
 /** One job, then a rest of three times as long as it took. */
 const width_min = 1 / 4;
-const rest_ms_max = 100;
+const rest_ms_max = 250;
 const look_every_ms = 10_000;
-/** Jobs of a look; the first still meet what was there before, the slowest may have met a collection. */
+/** Jobs of a look; the first meet what was under way before, the slowest may have met a collection. */
 const look_jobs = 10;
 const looked_jobs_dropped = 2;
 const looks_kept = 6;

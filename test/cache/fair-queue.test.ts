@@ -198,22 +198,30 @@ test("I10: a server that works on behind its answers is not kept busy by one ten
 test("I10: what waits too long for its tenant's turn is refused by name, and is never begun", async () => {
   const clock = handClock();
   const queue = new FairQueue(clock, 10);
-  const never = (): Promise<void> => new Promise(() => undefined);
   const begun: string[] = [];
-  const run = (name: string): Promise<string> =>
+  const ends: (() => void)[] = [];
+  const run = (name: string, what: string): Promise<string> =>
     queue
-      .run(name, () => (begun.push(name), never()), 200)
+      .run(name, () => (begun.push(what), new Promise<void>((end) => ends.push(end))), 200)
       .then(String, (error: unknown) => (error as AppError).code);
-  void run("quiet");
-  for (let n = 0; n < 7; n++) void run("loud");
-  const waits = run("loud");
+  const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+  void run("quiet", "first");
+  for (let n = 0; n < 7; n++) void run("loud", "at once");
+  const waits = run("loud", "too late");
   expect(queue.waiting).toBe(1);
   clock.pass(199);
   expect(queue.waiting).toBe(1);
+  const next = run("loud", "in time");
   clock.pass(1);
   expect(await waits).toBe("tenant_busy");
-  expect(queue.waiting).toBe(0);
-  expect(begun).toHaveLength(8);
+  expect(queue.waiting).toBe(1);
+  ends[0]?.();
+  await settled();
+  clock.pass(190);
+  await settled();
+  expect(begun).toEqual(["first", ...Array.from({ length: 7 }, () => "at once"), "in time"]);
+  ends.at(-1)?.();
+  expect(await next).toBe("undefined");
 });
 
 test("I10: what never ends holds up what waits for a moment, not for its own time", () => {
@@ -227,4 +235,20 @@ test("I10: what never ends holds up what waits for a moment, not for its own tim
   clock.pass(5_000);
   expect(begun - before).toBeGreaterThanOrEqual(19);
   expect(begun - before).toBeLessThanOrEqual(21);
+});
+
+test("I10: what a tenant had under way while it was alone is not taken for calm", () => {
+  const { ask, step, waits, pass } = scene(2);
+  for (let n = 0; n < 300; n++) ask("loud");
+  for (let round = 0; round < 300; round++) {
+    ask("quiet");
+    for (let n = 0; n < 10; n++) {
+      if (step() === "loud") ask("loud");
+    }
+    pass(5);
+  }
+  // The first stand behind all 300, and behind one another; then it is as if there had been nothing.
+  const felt = waits("quiet").slice(60);
+  expect(felt.length).toBeGreaterThan(200);
+  expect(Math.max(...felt)).toBeLessThanOrEqual(8);
 });
