@@ -5,6 +5,8 @@ COPY package.json package-lock.json ./
 COPY scripts ./scripts
 RUN node scripts/bootstrap.cjs && npm cache clean --force
 COPY . .
+# Loads every module once, so that what a start keeps for the next ones is in the image.
+RUN node scripts/colloquy.js help
 RUN mkdir .colloquy && chown node:node .colloquy
 USER node
 EXPOSE 8080
