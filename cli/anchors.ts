@@ -10,13 +10,13 @@ import { commandPublisher } from "../streams/queue/commands.ts";
 import type { Streams } from "../streams/connection.ts";
 import { lastSequence } from "../streams/log/log.ts";
 import { presentWorkers } from "../streams/queue/workers.ts";
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Command } from "./command.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
+import { type Arguments, data_flag } from "./line/arguments.ts";
+import type { Command } from "./line/command.ts";
+import { CliError, exit_usage } from "./line/cli-error.ts";
 import { type Config, readConfig } from "./config.ts";
-import { type Installation, openInstallation } from "./installation.ts";
+import { type Installation, openInstallation } from "./folder/installation.ts";
 import { secretsOf } from "./services.ts";
-import { complain, reason, say } from "./terminal.ts";
+import { complain, reason, say } from "./line/terminal.ts";
 
 const of_all = { json: "for programs, one anchor a line", ...data_flag } as const;
 

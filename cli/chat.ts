@@ -8,13 +8,13 @@ import { createInterface, type Interface } from "node:readline";
 import { text as readAll } from "node:stream/consumers";
 import { isUuid } from "../schemas/ids.ts";
 import { type Client, ClientError, connect, newId } from "../web/client.ts";
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Deed } from "./command.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
+import { type Arguments, data_flag } from "./line/arguments.ts";
+import type { Deed } from "./line/command.ts";
+import { CliError, exit_usage } from "./line/cli-error.ts";
 import { type Config, readConfig } from "./config.ts";
-import { liveOwner } from "./folder-lock.ts";
+import { liveOwner } from "./folder/folder-lock.ts";
 import { start } from "./serve.ts";
-import { complain, reporter, say } from "./terminal.ts";
+import { complain, reporter, say } from "./line/terminal.ts";
 import { tokenFor } from "./token.ts";
 import { roles } from "./wire.ts";
 

@@ -2,25 +2,25 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "../schemas/errors.ts";
-import { type Command, helpOf, overview, runCommand } from "./command.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
-import { nearest } from "./nearest.ts";
-import { say } from "./terminal.ts";
+import { type Command, helpOf, overview, runCommand } from "./line/command.ts";
+import { CliError, exit_usage } from "./line/cli-error.ts";
+import { nearest } from "./line/nearest.ts";
+import { say } from "./line/terminal.ts";
 
 /** In the order of the help. Loaded when asked for: all of them together take half a second. */
 const commands: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import("./serve.ts")).serve,
   chat: async () => (await import("./chat.ts")).chat,
   token: async () => (await import("./token.ts")).token,
-  config: async () => (await import("./show-config.ts")).showConfig,
+  config: async () => (await import("./config/show-config.ts")).showConfig,
   doctor: async () => (await import("./doctor.ts")).doctor,
-  projections: async () => (await import("./projections.ts")).projections,
-  conversation: async () => (await import("./conversation.ts")).conversation,
+  projections: async () => (await import("./projections/projections.ts")).projections,
+  conversation: async () => (await import("./conversation/conversation.ts")).conversation,
   audit: async () => (await import("./audit.ts")).audit,
-  deadletters: async () => (await import("./dead-letters.ts")).deadletters,
+  deadletters: async () => (await import("./letters/dead-letters.ts")).deadletters,
   anchors: async () => (await import("./anchors.ts")).anchors,
-  events: async () => (await import("./events.ts")).events,
-  erasures: async () => (await import("./erasures.ts")).erasures,
+  events: async () => (await import("./events/events.ts")).events,
+  erasures: async () => (await import("./erasures/erasures.ts")).erasures,
   help: () =>
     Promise.resolve({
       summary: "shows this, or what one command takes",

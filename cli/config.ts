@@ -3,9 +3,9 @@
  * `COLLOQUY_` key that it does not know is refused with the nearest name, so that a typing error is
  * never silent.
  */
-import { CliError, exit_usage } from "./cli-error.ts";
+import { CliError, exit_usage } from "./line/cli-error.ts";
 import { type KeyName, keyNames, keys } from "./config/keys.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "./line/nearest.ts";
 
 /** What a key's text becomes. */
 type Value<N extends KeyName> = ReturnType<(typeof keys)[N]["read"]>;

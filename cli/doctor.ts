@@ -1,6 +1,6 @@
 /**
  * `colloquy doctor`: looks at everything that a turn needs, a line each; exit code 1 when one fails.
- * With `--compact` it changes something instead (`compact.ts`).
+ * With `--compact` it changes something instead (`folder/compact.ts`).
  */
 import { constants, accessSync, statfsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
@@ -10,16 +10,16 @@ import type { PartitionView } from "../schemas/ownership.ts";
 import { connectDatabase } from "../projections/postgres.ts";
 import { bypassesWall, lookAtWall } from "../projections/row-security.ts";
 import { type Ownership, readOwnership } from "../streams/queue/ownership.ts";
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Deed } from "./command.ts";
-import { runCompact } from "./compact.ts";
+import { type Arguments, data_flag } from "./line/arguments.ts";
+import type { Deed } from "./line/command.ts";
+import { runCompact } from "./folder/compact.ts";
 import { type Config, readConfig } from "./config.ts";
-import { readText } from "./data-folder.ts";
-import { liveOwner } from "./folder-lock.ts";
-import { runningStreams } from "./installation.ts";
+import { readText } from "./folder/data-folder.ts";
+import { liveOwner } from "./folder/folder-lock.ts";
+import { runningStreams } from "./folder/installation.ts";
 import { orphans, shares } from "./readiness.ts";
 import { tokenFor } from "./token.ts";
-import { printable, reason, say } from "./terminal.ts";
+import { printable, reason, say } from "./line/terminal.ts";
 
 export const doctor: Deed = {
   summary: "looks at everything that a turn needs",

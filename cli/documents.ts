@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { asyncApi } from "../gateway/description/asyncapi.ts";
 import { openApi } from "../gateway/description/openapi.ts";
 import { operations } from "../gateway/http/routes.ts";
-import { configMarkdown } from "./show-config.ts";
+import { configMarkdown } from "./config/show-config.ts";
 import { errors } from "../schemas/errors.ts";
 import { limits } from "../schemas/limits.ts";
 import {

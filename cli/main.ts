@@ -6,7 +6,7 @@ const { failure, runLine } = await import("./commands.ts");
 try {
   process.exitCode = await runLine(process.argv.slice(2));
 } catch (error) {
-  const { complain } = await import("./terminal.ts");
+  const { complain } = await import("./line/terminal.ts");
   const { sentence, exit } = failure(error);
   complain(sentence);
   process.exitCode = exit;

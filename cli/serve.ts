@@ -2,13 +2,13 @@
  * `colloquy serve`: starts the servers it needs and the roles of this process, says when a turn would
  * work, and runs until it is told to end; then everything that it started is gone within 10 s.
  */
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Deed } from "./command.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
+import { type Arguments, data_flag } from "./line/arguments.ts";
+import type { Deed } from "./line/command.ts";
+import { CliError, exit_usage } from "./line/cli-error.ts";
 import { type Config, readConfig } from "./config.ts";
-import { nearest } from "./nearest.ts";
+import { nearest } from "./line/nearest.ts";
 import { openServices, type Services } from "./services.ts";
-import { complain, type Problem, reporter, say } from "./terminal.ts";
+import { complain, type Problem, reporter, say } from "./line/terminal.ts";
 import { type Role, roles, startSystem, type System } from "./wire.ts";
 
 export const serve: Deed = {

@@ -14,11 +14,11 @@ import { limits } from "../schemas/limits.ts";
 import type { BeforeStart } from "../streams/proof/before-start.ts";
 import { connectStreams, type Streams } from "../streams/connection.ts";
 import { startNatsServer } from "../streams/server.ts";
-import { CliError } from "./cli-error.ts";
+import { CliError } from "./line/cli-error.ts";
 import type { Config } from "./config.ts";
 import type { KeyName } from "./config/keys.ts";
-import { lookAtStart, refuseDamage } from "./head-file.ts";
-import { type DataFolder, endOrphans, folderSecret, openDataFolder } from "./data-folder.ts";
+import { lookAtStart, refuseDamage } from "./folder/head-file.ts";
+import { type DataFolder, endOrphans, folderSecret, openDataFolder } from "./folder/data-folder.ts";
 
 export interface Services {
   /** Null when every server is somebody else's. */

@@ -3,12 +3,12 @@ import { resolve } from "node:path";
 import { issueAccessToken } from "../gateway/auth/access-token.ts";
 import { accounts_tenant, isTenant, isUserId } from "../schemas/ids.ts";
 import { type Role, roles } from "../schemas/permissions.ts";
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Deed } from "./command.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
+import { type Arguments, data_flag } from "./line/arguments.ts";
+import type { Deed } from "./line/command.ts";
+import { CliError, exit_usage } from "./line/cli-error.ts";
 import { type Config, readConfig } from "./config.ts";
 import { secretsOf } from "./services.ts";
-import { say } from "./terminal.ts";
+import { say } from "./line/terminal.ts";
 
 export const token: Deed = {
   summary: "prints an access token",

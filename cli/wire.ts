@@ -46,11 +46,11 @@ import { joinWorkers } from "../streams/queue/workers.ts";
 import { openAccessLog, standardOutput } from "./access-log.ts";
 import { codeVersion } from "./code-version.ts";
 import type { Config } from "./config.ts";
-import { eraseListed, openErasures, rememberOthers } from "./erasing.ts";
-import { checkHead, checkWitnesses, keepHead } from "./head-file.ts";
+import { eraseListed, openErasures, rememberOthers } from "./erasures/erasing.ts";
+import { checkHead, checkWitnesses, keepHead } from "./folder/head-file.ts";
 import { keptLook, missingOf, readiness } from "./readiness.ts";
 import type { Services } from "./services.ts";
-import { accountsKeyOf, logsAccess, openAiOf, ratesOf, tlsOf } from "./settings.ts";
+import { accountsKeyOf, logsAccess, openAiOf, ratesOf, tlsOf } from "./config/settings.ts";
 import { webAssets } from "./web-assets.ts";
 
 export const roles = ["gateway", "actors", "projections", "feed"] as const;

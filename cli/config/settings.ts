@@ -1,9 +1,9 @@
 /** What the configuration means to the rooms: several keys, or a part of one, as the value that each asks for. */
 import { hkdfSync } from "node:crypto";
-import type { createModels } from "../models/registry.ts";
-import { AppError } from "../schemas/errors.ts";
-import { default_rates, type Rates } from "../schemas/rates.ts";
-import type { Config } from "./config.ts";
+import type { createModels } from "../../models/registry.ts";
+import { AppError } from "../../schemas/errors.ts";
+import { default_rates, type Rates } from "../../schemas/rates.ts";
+import type { Config } from "../config.ts";
 
 /** A key of its own for accounts: whoever makes their ids need not be able to open content. */
 export const accountsKeyOf = (masterKey: Uint8Array): Uint8Array =>

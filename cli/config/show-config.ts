@@ -1,9 +1,9 @@
 /** `colloquy config`: every key with its value, where that comes from, and what it means. */
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Deed } from "./command.ts";
-import { type Config, readConfig } from "./config.ts";
-import { keyNames, keys } from "./config/keys.ts";
-import { say } from "./terminal.ts";
+import { type Arguments, data_flag } from "../line/arguments.ts";
+import type { Deed } from "../line/command.ts";
+import { type Config, readConfig } from "../config.ts";
+import { keyNames, keys } from "./keys.ts";
+import { say } from "../line/terminal.ts";
 
 export const showConfig: Deed = {
   summary: "shows every key, its value and where it comes from",

@@ -3,20 +3,20 @@
  * what changed between two of these. It folds the log itself, so it works with nothing running and
  * without the database. What is held in memory is what one conversation says at two moments.
  */
-import { replay, unlessDeleted } from "../projections/queries/history.ts";
-import { type Commit, empty_head, lastRevision } from "../schemas/commit.ts";
-import { type ActorRef, isTenant, isUuid } from "../schemas/ids.ts";
-import { timeOf } from "../schemas/times.ts";
-import { BrokenChain, DamagedCommit } from "../streams/faults.ts";
-import type { Log } from "../streams/log/log.ts";
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Command } from "./command.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
-import { readConfig } from "./config.ts";
-import { differenceLines, stateLines } from "./conversation-text.ts";
-import { difference, type State } from "./difference.ts";
-import { openInstallation } from "./installation.ts";
-import { printable, say } from "./terminal.ts";
+import { replay, unlessDeleted } from "../../projections/queries/history.ts";
+import { type Commit, empty_head, lastRevision } from "../../schemas/commit.ts";
+import { type ActorRef, isTenant, isUuid } from "../../schemas/ids.ts";
+import { timeOf } from "../../schemas/times.ts";
+import { BrokenChain, DamagedCommit } from "../../streams/faults.ts";
+import type { Log } from "../../streams/log/log.ts";
+import { type Arguments, data_flag } from "../line/arguments.ts";
+import type { Command } from "../line/command.ts";
+import { CliError, exit_usage } from "../line/cli-error.ts";
+import { readConfig } from "../config.ts";
+import { differenceLines, stateLines } from "./text.ts";
+import { difference, type State } from "../projections/difference.ts";
+import { openInstallation } from "../folder/installation.ts";
+import { printable, say } from "../line/terminal.ts";
 
 export const conversation: Command = {
   summary: "a conversation as it is and as it was",

@@ -1,8 +1,8 @@
 /** A conversation and what changed in it as a person reads them. Nothing of it reaches a terminal raw. */
-import type { Message } from "../schemas/http.ts";
-import type { ActorRef } from "../schemas/ids.ts";
-import type { Difference, State, WholeConversation } from "./difference.ts";
-import { printable } from "./terminal.ts";
+import type { Message } from "../../schemas/http.ts";
+import type { ActorRef } from "../../schemas/ids.ts";
+import type { Difference, State, WholeConversation } from "../projections/difference.ts";
+import { printable } from "../line/terminal.ts";
 
 const shown = (value: unknown): string =>
   value === null ? "-" : printable(typeof value === "string" ? value : JSON.stringify(value));

@@ -4,16 +4,16 @@
  * not say so, since it was restored from before the deletion, a `delete` is sent, so that log, read
  * models and audit follow by the way that they always go.
  */
-import type { Commit } from "../schemas/commit.ts";
-import { type ActorRef, systemIds } from "../schemas/ids.ts";
-import { parseKvKey } from "../schemas/subjects.ts";
-import { commandPublisher } from "../streams/queue/commands.ts";
-import type { Streams } from "../streams/connection.ts";
-import { readMark, writeMark } from "../streams/content/erasure-mark.ts";
-import { type Deletion, eraseContent } from "../streams/content/erasure.ts";
-import { DamagedCommit } from "../streams/faults.ts";
-import type { Log } from "../streams/log/log.ts";
-import type { Vault } from "../streams/content/vault.ts";
+import type { Commit } from "../../schemas/commit.ts";
+import { type ActorRef, systemIds } from "../../schemas/ids.ts";
+import { parseKvKey } from "../../schemas/subjects.ts";
+import { commandPublisher } from "../../streams/queue/commands.ts";
+import type { Streams } from "../../streams/connection.ts";
+import { readMark, writeMark } from "../../streams/content/erasure-mark.ts";
+import { type Deletion, eraseContent } from "../../streams/content/erasure.ts";
+import { DamagedCommit } from "../../streams/faults.ts";
+import type { Log } from "../../streams/log/log.ts";
+import type { Vault } from "../../streams/content/vault.ts";
 import {
   appliedOf,
   type ErasureList,

@@ -8,8 +8,8 @@ import { createHash } from "node:crypto";
 import { existsSync, openSync, closeSync, fsyncSync, readFileSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type ActorRef, isKind, isTenant, isUuid, refKey } from "../schemas/ids.ts";
-import type { Deletion } from "../streams/content/erasure.ts";
+import { type ActorRef, isKind, isTenant, isUuid, refKey } from "../../schemas/ids.ts";
+import type { Deletion } from "../../streams/content/erasure.ts";
 
 const fileOf = (folder: string): string => join(folder, "erasures");
 

@@ -4,16 +4,16 @@
  */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { type Deletion, readDeletions } from "../streams/content/erasure.ts";
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Command } from "./command.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
-import { type Config, readConfig } from "./config.ts";
+import { type Deletion, readDeletions } from "../../streams/content/erasure.ts";
+import { type Arguments, data_flag } from "../line/arguments.ts";
+import type { Command } from "../line/command.ts";
+import { CliError, exit_usage } from "../line/cli-error.ts";
+import { type Config, readConfig } from "../config.ts";
 import { lineOf, missingIn, openErasureList, parseErasures, readErasures } from "./erasure-list.ts";
 import { applyErasures } from "./erasing.ts";
-import { openInstallation } from "./installation.ts";
-import { secretsOf } from "./services.ts";
-import { complain, printable, reason, say } from "./terminal.ts";
+import { openInstallation } from "../folder/installation.ts";
+import { secretsOf } from "../services.ts";
+import { complain, printable, reason, say } from "../line/terminal.ts";
 
 const of_all = { json: "for programs", ...data_flag } as const;
 

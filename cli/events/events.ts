@@ -1,10 +1,10 @@
 /** `colloquy events`: the log itself, for whoever operates it. Each deed has a file in `events/`. */
-import { data_flag } from "./arguments.ts";
-import type { Command } from "./command.ts";
-import { runExport, runImport } from "./events/archive.ts";
-import { runReplay, runTail } from "./events/follow.ts";
-import { scope_flags } from "./events/scope.ts";
-import { runVerify } from "./events/verify.ts";
+import { data_flag } from "../line/arguments.ts";
+import type { Command } from "../line/command.ts";
+import { runExport, runImport } from "./archive.ts";
+import { runReplay, runTail } from "./follow.ts";
+import { scope_flags } from "./scope.ts";
+import { runVerify } from "./verify.ts";
 
 const json = "for programs";
 

@@ -10,10 +10,10 @@ import { sequenceAt } from "../../streams/proof/when.ts";
 import type { Streams } from "../../streams/connection.ts";
 import { lastSequence } from "../../streams/log/log.ts";
 import { readCommits } from "../../streams/log/reader.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../line/arguments.ts";
 import { readConfig } from "../config.ts";
-import { openInstallation } from "../installation.ts";
-import { complain, printable } from "../terminal.ts";
+import { openInstallation } from "../folder/installation.ts";
+import { complain, printable } from "../line/terminal.ts";
 import { placeOf, scopeOf, type Typed, typeOf, wrong } from "./scope.ts";
 import { eventsOf, linesFor } from "./told.ts";
 

@@ -2,10 +2,10 @@
 import { eventTypes, isEventType } from "../../schemas/events.ts";
 import { isKind, isTenant, isUuid, kinds } from "../../schemas/ids.ts";
 import type { EventScope } from "../../schemas/subjects.ts";
-import type { Arguments } from "../arguments.ts";
-import { CliError, exit_usage } from "../cli-error.ts";
-import { nearest } from "../nearest.ts";
-import { printable } from "../terminal.ts";
+import type { Arguments } from "../line/arguments.ts";
+import { CliError, exit_usage } from "../line/cli-error.ts";
+import { nearest } from "../line/nearest.ts";
+import { printable } from "../line/terminal.ts";
 
 export const scope_flags = {
   tenant: "<slug> only this tenant's",

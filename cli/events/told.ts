@@ -5,7 +5,7 @@
 import { styleText } from "node:util";
 import { lastRevision, type Commit } from "../../schemas/commit.ts";
 import type { Logged } from "../../streams/log/reader.ts";
-import { printable } from "../terminal.ts";
+import { printable } from "../line/terminal.ts";
 
 /** Characters of an event's data in a line for people. */
 const data_chars_max = 160;

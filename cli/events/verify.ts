@@ -12,11 +12,11 @@ import { snapshotWitnesses, type Witness } from "../../streams/proof/witnesses.t
 import type { Streams } from "../../streams/connection.ts";
 import { verifyAnchors } from "../../streams/proof/verify-anchors.ts";
 import type { EventScope } from "../../schemas/subjects.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../line/arguments.ts";
 import { type Config, readConfig } from "../config.ts";
-import { headWitness, knownDamage } from "../head-file.ts";
-import { type Installation, openInstallation, pathOf } from "../installation.ts";
-import { complain, printable, reason, say } from "../terminal.ts";
+import { headWitness, knownDamage } from "../folder/head-file.ts";
+import { type Installation, openInstallation, pathOf } from "../folder/installation.ts";
+import { complain, printable, reason, say } from "../line/terminal.ts";
 import { openProgress } from "./progress.ts";
 import { scopeOf, wrong } from "./scope.ts";
 

@@ -9,32 +9,37 @@
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { startPglite } from "../projections/pglite-server.ts";
-import { connectDatabase } from "../projections/postgres.ts";
-import { limits } from "../schemas/limits.ts";
-import { connectStreams, type Streams } from "../streams/connection.ts";
+import { startPglite } from "../../projections/pglite-server.ts";
+import { connectDatabase } from "../../projections/postgres.ts";
+import { limits } from "../../schemas/limits.ts";
+import { connectStreams, type Streams } from "../../streams/connection.ts";
 import {
   type Deletion,
   dropCommands,
   eraseContent,
   readDeletions,
-} from "../streams/content/erasure.ts";
-import { openLog } from "../streams/log/log.ts";
-import { provision } from "../streams/provision.ts";
-import { forgetCounts, rewriteStream, storedStreams } from "../streams/content/rewrite.ts";
-import { type NatsServer, startNatsServer, storeOf } from "../streams/server.ts";
-import { commands_stream, events_stream } from "../streams/topology.ts";
-import { openVault } from "../streams/content/vault.ts";
-import { CliError } from "./cli-error.ts";
-import type { Config } from "./config.ts";
+} from "../../streams/content/erasure.ts";
+import { openLog } from "../../streams/log/log.ts";
+import { provision } from "../../streams/provision.ts";
+import { forgetCounts, rewriteStream, storedStreams } from "../../streams/content/rewrite.ts";
+import { type NatsServer, startNatsServer, storeOf } from "../../streams/server.ts";
+import { commands_stream, events_stream } from "../../streams/topology.ts";
+import { openVault } from "../../streams/content/vault.ts";
+import { CliError } from "../line/cli-error.ts";
+import type { Config } from "../config.ts";
 import { endOrphans, openDataFolder } from "./data-folder.ts";
 import { bytesOf, demandRoom } from "./disk-space.ts";
-import { missingIn, openErasureList, parseErasures, readErasures } from "./erasure-list.ts";
+import {
+  missingIn,
+  openErasureList,
+  parseErasures,
+  readErasures,
+} from "../erasures/erasure-list.ts";
 import { declareComplete, finishSwitch, workshopOf } from "./folder-switch.ts";
 import { checkHead, lookAtStart, refuseDamage } from "./head-file.ts";
-import { buildReadModels } from "./read-models.ts";
-import { secretsOf } from "./services.ts";
-import { complain, printable, reporter, say } from "./terminal.ts";
+import { buildReadModels } from "../projections/read-models.ts";
+import { secretsOf } from "../services.ts";
+import { complain, printable, reporter, say } from "../line/terminal.ts";
 
 /** What was done. */
 export interface Compacted {

@@ -6,11 +6,11 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CliError } from "./cli-error.ts";
+import { CliError } from "../line/cli-error.ts";
 import { finishSwitch, workshopOf } from "./folder-switch.ts";
 import { type FolderLock, lockFolder } from "./folder-lock.ts";
 import { commandOf, endProcess, worksIn } from "./processes.ts";
-import { reason } from "./terminal.ts";
+import { reason } from "../line/terminal.ts";
 
 export interface DataFolder extends FolderLock {
   readonly path: string;

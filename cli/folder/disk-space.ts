@@ -1,7 +1,7 @@
 /** What a folder takes of the disk, and whether there is room for more. */
 import { existsSync, readdirSync, statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CliError } from "./cli-error.ts";
+import { CliError } from "../line/cli-error.ts";
 
 /** Bytes of a file, or of all files below a folder; 0 for nothing. */
 export function bytesOf(path: string): number {

@@ -16,8 +16,8 @@ import {
   rmSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { storeOf } from "../streams/server.ts";
-import { events_stream } from "../streams/topology.ts";
+import { storeOf } from "../../streams/server.ts";
+import { events_stream } from "../../streams/topology.ts";
 
 /** Where the new folders are made. */
 export const workshopOf = (path: string): string => join(path, "compaction");

@@ -6,13 +6,13 @@
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Clock } from "../schemas/ids.ts";
-import { type BeforeStart, damaged, damageOf } from "../streams/proof/before-start.ts";
-import { findingsOf, type LogState, logState } from "../streams/proof/state.ts";
-import { disagreement, type Witness } from "../streams/proof/witnesses.ts";
-import type { Streams } from "../streams/connection.ts";
-import type { Log } from "../streams/log/log.ts";
-import { CliError } from "./cli-error.ts";
+import type { Clock } from "../../schemas/ids.ts";
+import { type BeforeStart, damaged, damageOf } from "../../streams/proof/before-start.ts";
+import { findingsOf, type LogState, logState } from "../../streams/proof/state.ts";
+import { disagreement, type Witness } from "../../streams/proof/witnesses.ts";
+import type { Streams } from "../../streams/connection.ts";
+import type { Log } from "../../streams/log/log.ts";
+import { CliError } from "../line/cli-error.ts";
 import { readText } from "./data-folder.ts";
 
 const every_ms = 3_000;

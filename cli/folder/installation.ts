@@ -5,19 +5,23 @@
  */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { pgliteUrl, portFile, startPglite } from "../projections/pglite-server.ts";
-import { connectDatabase, type Database, type DatabaseOptions } from "../projections/postgres.ts";
-import { connectStreams, type Streams } from "../streams/connection.ts";
-import { type Log, openLog } from "../streams/log/log.ts";
-import type { Access } from "../streams/log/reader-aside.ts";
-import { startNatsServer } from "../streams/server.ts";
-import { openVault, type Vault } from "../streams/content/vault.ts";
-import { CliError } from "./cli-error.ts";
-import type { Config } from "./config.ts";
+import { pgliteUrl, portFile, startPglite } from "../../projections/pglite-server.ts";
+import {
+  connectDatabase,
+  type Database,
+  type DatabaseOptions,
+} from "../../projections/postgres.ts";
+import { connectStreams, type Streams } from "../../streams/connection.ts";
+import { type Log, openLog } from "../../streams/log/log.ts";
+import type { Access } from "../../streams/log/reader-aside.ts";
+import { startNatsServer } from "../../streams/server.ts";
+import { openVault, type Vault } from "../../streams/content/vault.ts";
+import { CliError } from "../line/cli-error.ts";
+import type { Config } from "../config.ts";
 import { type DataFolder, endOrphans, openDataFolder, readText } from "./data-folder.ts";
 import { lookAtStart } from "./head-file.ts";
 import { liveOwner, type Owner } from "./folder-lock.ts";
-import { secretsOf } from "./services.ts";
+import { secretsOf } from "../services.ts";
 
 export interface Installation {
   readonly streams: Streams;

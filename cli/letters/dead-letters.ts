@@ -2,10 +2,10 @@
  * `colloquy deadletters`: lists what could not be handled, shows one, sends some again or drops them.
  * What people wrote is content: it is shown only by `show`, and nothing of it reaches a terminal raw.
  */
-import { readParkedActors } from "../projections/rebuild/status.ts";
-import { isTenant, isUuid, systemIds } from "../schemas/ids.ts";
-import { limits } from "../schemas/limits.ts";
-import type { Streams } from "../streams/connection.ts";
+import { readParkedActors } from "../../projections/rebuild/status.ts";
+import { isTenant, isUuid, systemIds } from "../../schemas/ids.ts";
+import { limits } from "../../schemas/limits.ts";
+import type { Streams } from "../../streams/connection.ts";
 import {
   dropLetter,
   dropLetters,
@@ -13,15 +13,15 @@ import {
   letterAt,
   readLetters,
   resend,
-} from "../streams/queue/letters.ts";
-import { presentWorkers } from "../streams/queue/workers.ts";
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Command } from "./command.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
-import { readConfig } from "./config.ts";
-import { openInstallation } from "./installation.ts";
+} from "../../streams/queue/letters.ts";
+import { presentWorkers } from "../../streams/queue/workers.ts";
+import { type Arguments, data_flag } from "../line/arguments.ts";
+import type { Command } from "../line/command.ts";
+import { CliError, exit_usage } from "../line/cli-error.ts";
+import { readConfig } from "../config.ts";
+import { openInstallation } from "../folder/installation.ts";
 import { inside, outside, summary, whole } from "./letter-text.ts";
-import { printable, say } from "./terminal.ts";
+import { printable, say } from "../line/terminal.ts";
 
 const listed_default = 100;
 const listed_max = 100_000;

@@ -2,8 +2,8 @@
  * A dead letter as it is shown: its outside in lists, its content only where it was asked for. It was
  * written by strangers, so nothing of it reaches a terminal raw.
  */
-import type { Letter } from "../streams/queue/letters.ts";
-import { printable, reason } from "./terminal.ts";
+import type { Letter } from "../../streams/queue/letters.ts";
+import { printable, reason } from "../line/terminal.ts";
 
 /** What a letter says without its content. */
 export function outside({ ref, stored, ...letter }: Letter) {

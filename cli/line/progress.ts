@@ -2,7 +2,7 @@
  * How far long work has come: a line that rewrites itself on a terminal, a line every few seconds
  * elsewhere, a JSON object per line for programs. Pure but for where it writes.
  */
-import type { Progress } from "../projections/rebuild/fill.ts";
+import type { Progress } from "../../projections/rebuild/fill.ts";
 import { say } from "./terminal.ts";
 
 export interface Meter {

@@ -1,5 +1,5 @@
 /** Where the command line writes: results to stdout, everything else to stderr. */
-import type { ActorRef } from "../schemas/ids.ts";
+import type { ActorRef } from "../../schemas/ids.ts";
 
 // A reader that has seen enough (`| head -1`) is no failure of ours: the rest is for nobody.
 for (const stream of [process.stdout, process.stderr]) {

@@ -1,24 +1,24 @@
 /** What each deed of `colloquy projections` does, and what is wrong with the words that name one. */
-import type { Database } from "../projections/postgres.ts";
-import type { Projector } from "../projections/projector.ts";
-import { projectors } from "../projections/projectors/all.ts";
-import { buildPast, rebuild, type RebuildPorts } from "../projections/rebuild/rebuild.ts";
-import { retryParked } from "../projections/rebuild/retry.ts";
-import { rollback } from "../projections/rebuild/rollback.ts";
-import { readParkedActors, readStatus } from "../projections/rebuild/status.ts";
-import { dropGeneration, pastViews } from "../projections/rebuild/swap.ts";
-import { verify } from "../projections/rebuild/verify.ts";
-import { isUuid } from "../schemas/ids.ts";
-import { readBatch } from "../streams/log/batches.ts";
-import type { Streams } from "../streams/connection.ts";
-import type { Log } from "../streams/log/log.ts";
-import { events_stream } from "../streams/topology.ts";
-import type { Arguments } from "./arguments.ts";
-import { CliError, exit_usage } from "./cli-error.ts";
-import { nearest } from "./nearest.ts";
-import type { Meter } from "./progress.ts";
-import { columns, differenceLines, parkedLine, statusLines } from "./projections-text.ts";
-import { printable, say } from "./terminal.ts";
+import type { Database } from "../../projections/postgres.ts";
+import type { Projector } from "../../projections/projector.ts";
+import { projectors } from "../../projections/projectors/all.ts";
+import { buildPast, rebuild, type RebuildPorts } from "../../projections/rebuild/rebuild.ts";
+import { retryParked } from "../../projections/rebuild/retry.ts";
+import { rollback } from "../../projections/rebuild/rollback.ts";
+import { readParkedActors, readStatus } from "../../projections/rebuild/status.ts";
+import { dropGeneration, pastViews } from "../../projections/rebuild/swap.ts";
+import { verify } from "../../projections/rebuild/verify.ts";
+import { isUuid } from "../../schemas/ids.ts";
+import { readBatch } from "../../streams/log/batches.ts";
+import type { Streams } from "../../streams/connection.ts";
+import type { Log } from "../../streams/log/log.ts";
+import { events_stream } from "../../streams/topology.ts";
+import type { Arguments } from "../line/arguments.ts";
+import { CliError, exit_usage } from "../line/cli-error.ts";
+import { nearest } from "../line/nearest.ts";
+import type { Meter } from "../line/progress.ts";
+import { columns, differenceLines, parkedLine, statusLines } from "./text.ts";
+import { printable, say } from "../line/terminal.ts";
 
 /** What a deed works with. */
 export interface Desk {

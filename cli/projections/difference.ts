@@ -1,5 +1,5 @@
 /** What changed between two states of a conversation: of itself, and message by message. Pure. */
-import type { Conversation, Message } from "../schemas/http.ts";
+import type { Conversation, Message } from "../../schemas/http.ts";
 
 /** A conversation as an operator sees it, with all whom it is shared with. */
 export type WholeConversation = Omit<Conversation, "access">;

@@ -2,18 +2,18 @@
  * `colloquy projections`: what is read from the log, and the operator's hand on it. Every deed works
  * beside a running installation as well as on a data folder that nobody serves.
  */
-import { logSource } from "../projections/log-source.ts";
-import { projectors } from "../projections/projectors/all.ts";
-import type { RebuildPorts } from "../projections/rebuild/rebuild.ts";
-import { ensureCatalog } from "../projections/catalog.ts";
-import { systemClock } from "../schemas/ids.ts";
-import { announcePosition } from "../streams/live/positions.ts";
-import { readFast } from "../streams/log/reader-aside.ts";
-import { type Arguments, data_flag } from "./arguments.ts";
-import type { Command } from "./command.ts";
-import { readConfig } from "./config.ts";
-import { openInstallation } from "./installation.ts";
-import { createMeter } from "./progress.ts";
+import { logSource } from "../../projections/log-source.ts";
+import { projectors } from "../../projections/projectors/all.ts";
+import type { RebuildPorts } from "../../projections/rebuild/rebuild.ts";
+import { ensureCatalog } from "../../projections/catalog.ts";
+import { systemClock } from "../../schemas/ids.ts";
+import { announcePosition } from "../../streams/live/positions.ts";
+import { readFast } from "../../streams/log/reader-aside.ts";
+import { type Arguments, data_flag } from "../line/arguments.ts";
+import type { Command } from "../line/command.ts";
+import { readConfig } from "../config.ts";
+import { openInstallation } from "../folder/installation.ts";
+import { createMeter } from "../line/progress.ts";
 import {
   actorOf,
   chosen,
@@ -27,7 +27,7 @@ import {
   status,
   usage,
   verifying,
-} from "./projections-deeds.ts";
+} from "./deeds.ts";
 
 const of_all = { json: "for programs", ...data_flag } as const;
 const one_or_all = { words: "<name>", words_max: 1 } as const;

@@ -1,13 +1,13 @@
 /** Builds the read models of a whole log in an empty database, for a command that serves nothing. */
-import { logSource } from "../projections/log-source.ts";
-import type { Database } from "../projections/postgres.ts";
-import { projectors } from "../projections/projectors/all.ts";
-import { type Report, startRunner } from "../projections/runner.ts";
-import { systemClock } from "../schemas/ids.ts";
-import type { Streams } from "../streams/connection.ts";
-import type { Log } from "../streams/log/log.ts";
-import { readBatches } from "../streams/log/reader.ts";
-import type { Vault } from "../streams/content/vault.ts";
+import { logSource } from "../../projections/log-source.ts";
+import type { Database } from "../../projections/postgres.ts";
+import { projectors } from "../../projections/projectors/all.ts";
+import { type Report, startRunner } from "../../projections/runner.ts";
+import { systemClock } from "../../schemas/ids.ts";
+import type { Streams } from "../../streams/connection.ts";
+import type { Log } from "../../streams/log/log.ts";
+import { readBatches } from "../../streams/log/reader.ts";
+import type { Vault } from "../../streams/content/vault.ts";
 
 /** Resolves when every projector has seen the end of the log as it is at the call. */
 export async function buildReadModels(

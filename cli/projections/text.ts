@@ -1,8 +1,8 @@
 /** What `colloquy projections` prints. Content of rows goes through `printable`, shortened. */
-import type { Difference } from "../projections/rebuild/compare-rows.ts";
-import type { ParkedActor, Status } from "../projections/rebuild/status.ts";
-import { size } from "./progress.ts";
-import { printable } from "./terminal.ts";
+import type { Difference } from "../../projections/rebuild/compare-rows.ts";
+import type { ParkedActor, Status } from "../../projections/rebuild/status.ts";
+import { size } from "../line/progress.ts";
+import { printable } from "../line/terminal.ts";
 
 /** Columns under each other, two spaces apart. */
 export function columns(rows: readonly (readonly string[])[]): string[] {

@@ -6,7 +6,7 @@ import { Writable } from "node:stream";
 import { afterEach, expect, test } from "vitest";
 import { openAccessLog, toFile, toStream } from "../../cli/access-log.ts";
 import { readConfig } from "../../cli/config.ts";
-import { logsAccess } from "../../cli/settings.ts";
+import { logsAccess } from "../../cli/config/settings.ts";
 import { systemClock } from "../../schemas/ids.ts";
 import { limits } from "../../schemas/limits.ts";
 

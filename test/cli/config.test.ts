@@ -1,9 +1,9 @@
 /** The configuration: what is read, what is refused, and what is never shown. */
 import { expect, test } from "vitest";
-import { CliError, exit_usage } from "../../cli/cli-error.ts";
+import { CliError, exit_usage } from "../../cli/line/cli-error.ts";
 import { readConfig } from "../../cli/config.ts";
 import { keyNames } from "../../cli/config/keys.ts";
-import { nearest } from "../../cli/nearest.ts";
+import { nearest } from "../../cli/line/nearest.ts";
 
 const refusal = (environment: Record<string, string>): string => {
   try {

@@ -14,11 +14,11 @@ import {
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { CliError } from "../../cli/cli-error.ts";
-import { endOrphans, folderSecret, openDataFolder } from "../../cli/data-folder.ts";
-import { liveOwner } from "../../cli/folder-lock.ts";
-import { checkHead } from "../../cli/head-file.ts";
-import { startedAt } from "../../cli/processes.ts";
+import { CliError } from "../../cli/line/cli-error.ts";
+import { endOrphans, folderSecret, openDataFolder } from "../../cli/folder/data-folder.ts";
+import { liveOwner } from "../../cli/folder/folder-lock.ts";
+import { checkHead } from "../../cli/folder/head-file.ts";
+import { startedAt } from "../../cli/folder/processes.ts";
 import { startNatsServer } from "../../streams/server.ts";
 import { draft, newRef, said, startSystem } from "../streams/system.ts";
 import { empty_head } from "../../schemas/commit.ts";
@@ -37,7 +37,7 @@ afterEach(() => {
 
 /** Another process that locks the folder and lives until it is ended. */
 async function otherOwner(): Promise<ChildProcess> {
-  const module = new URL("../../cli/data-folder.ts", import.meta.url).href;
+  const module = new URL("../../cli/folder/data-folder.ts", import.meta.url).href;
   const code = `import { openDataFolder } from ${JSON.stringify(module)};
     openDataFolder(${JSON.stringify(folder)}).announce("http://127.0.0.1:1");
     console.log("locked"); setInterval(() => {}, 1e6);`;
@@ -86,7 +86,7 @@ test("of many that find a dead lock at once, one takes the folder", async () => 
 
 /** A process that tries to lock the folder that it is told, at the moment that it is told. */
 async function racer(): Promise<(line: string) => Promise<string>> {
-  const module = new URL("../../cli/data-folder.ts", import.meta.url).href;
+  const module = new URL("../../cli/folder/data-folder.ts", import.meta.url).href;
   const code = `import { openDataFolder } from ${JSON.stringify(module)};
     import { createInterface } from "node:readline";
     createInterface({ input: process.stdin }).on("line", (line) => {

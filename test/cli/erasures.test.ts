@@ -10,8 +10,13 @@ import {
   openErasureList,
   parseErasures,
   readErasures,
-} from "../../cli/erasure-list.ts";
-import { eraseListed, openErasures, type Place, rememberOthers } from "../../cli/erasing.ts";
+} from "../../cli/erasures/erasure-list.ts";
+import {
+  eraseListed,
+  openErasures,
+  type Place,
+  rememberOthers,
+} from "../../cli/erasures/erasing.ts";
 import type { Commit } from "../../schemas/commit.ts";
 import { empty_head } from "../../schemas/commit.ts";
 import type { ActorRef } from "../../schemas/ids.ts";

@@ -13,7 +13,7 @@ import { headers } from "@nats-io/transport-node";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { exportLog } from "../../streams/archive/export.ts";
 import { readConfig } from "../../cli/config.ts";
-import { openInstallation } from "../../cli/installation.ts";
+import { openInstallation } from "../../cli/folder/installation.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import type { Streams } from "../../streams/connection.ts";
 import { temporary } from "../support/services.ts";

@@ -5,7 +5,7 @@ import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { readText } from "../../cli/data-folder.ts";
+import { readText } from "../../cli/folder/data-folder.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { isForeignSubject } from "../../schemas/subjects.ts";
 import { connectStreams } from "../../streams/connection.ts";

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { headWitness, refuseDamage } from "../../cli/head-file.ts";
+import { headWitness, refuseDamage } from "../../cli/folder/head-file.ts";
 import { temporary } from "../support/services.ts";
 import { colloquy } from "../system/serve.ts";
 import { ran } from "./running.ts";

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { declareComplete, finishSwitch, workshopOf } from "../../cli/folder-switch.ts";
+import { declareComplete, finishSwitch, workshopOf } from "../../cli/folder/folder-switch.ts";
 import { storeOf } from "../../streams/server.ts";
 import { temporary } from "../support/services.ts";
 

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { writeHead } from "../../cli/head-file.ts";
+import { writeHead } from "../../cli/folder/head-file.ts";
 import { empty_head, type Head } from "../../schemas/commit.ts";
 import type { ActorRef } from "../../schemas/ids.ts";
 import { connectStreams } from "../../streams/connection.ts";

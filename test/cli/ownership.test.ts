@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { runCommand } from "../../cli/command.ts";
+import { runCommand } from "../../cli/line/command.ts";
 import { doctor } from "../../cli/doctor.ts";
 import { keptLook, orphans, readiness, shares } from "../../cli/readiness.ts";
 import type { PartitionView } from "../../schemas/ownership.ts";

@@ -2,11 +2,11 @@
 import { rmSync } from "node:fs";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { audit } from "../../cli/audit.ts";
-import { type Command, runCommand } from "../../cli/command.ts";
-import { CliError } from "../../cli/cli-error.ts";
-import { conversation } from "../../cli/conversation.ts";
-import { difference, type State } from "../../cli/difference.ts";
-import { differenceLines } from "../../cli/conversation-text.ts";
+import { type Command, runCommand } from "../../cli/line/command.ts";
+import { CliError } from "../../cli/line/cli-error.ts";
+import { conversation } from "../../cli/conversation/conversation.ts";
+import { difference, type State } from "../../cli/projections/difference.ts";
+import { differenceLines } from "../../cli/conversation/text.ts";
 import type { AuditEntry, ConversationState, LoggedEvent, Message } from "../../schemas/http.ts";
 import { systemIds } from "../../schemas/ids.ts";
 import { temporary } from "../support/services.ts";

@@ -2,7 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { readText } from "../../cli/data-folder.ts";
+import { readText } from "../../cli/folder/data-folder.ts";
 import { pgliteUrl, portFile } from "../../projections/pglite-server.ts";
 import { connectDatabase, type Database } from "../../projections/postgres.ts";
 import { temporary } from "../support/services.ts";

@@ -1,7 +1,7 @@
 /** Runs a command in the test's own process, which is quicker than one of its own. */
 import { vi } from "vitest";
 import { failure, runLine } from "../../cli/commands.ts";
-import { CliError } from "../../cli/cli-error.ts";
+import { CliError } from "../../cli/line/cli-error.ts";
 import { AppError } from "../../schemas/errors.ts";
 
 export interface Ran {

@@ -8,7 +8,7 @@ import type { Socket } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws"; // typed by ws-client.d.ts
-import { endOrphans } from "../../cli/data-folder.ts";
+import { endOrphans } from "../../cli/folder/data-folder.ts";
 import { followCertificate } from "../../gateway/http/certificate.ts";
 import type { Gateway } from "../../gateway/server.ts";
 import { AppError } from "../../schemas/errors.ts";

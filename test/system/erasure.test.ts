@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { headers } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { endOrphans, folderSecret } from "../../cli/data-folder.ts";
+import { endOrphans, folderSecret } from "../../cli/folder/data-folder.ts";
 import { pgliteUrl, portFile } from "../../projections/pglite-server.ts";
 import { connectDatabase } from "../../projections/postgres.ts";
 import { empty_head } from "../../schemas/commit.ts";

@@ -1,7 +1,7 @@
 /** The whole process is killed and started again: conversations go on where they were (I5, I6, I7). */
 import { rmSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { endOrphans } from "../../cli/data-folder.ts";
+import { endOrphans } from "../../cli/folder/data-folder.ts";
 import type { Conversation, Message, Page } from "../../schemas/http.ts";
 import { newId } from "../../web/client.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";

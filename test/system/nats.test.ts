@@ -2,7 +2,7 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { endOrphans } from "../../cli/data-folder.ts";
+import { endOrphans } from "../../cli/folder/data-folder.ts";
 import type { Message, Page } from "../../schemas/http.ts";
 import { newId } from "../../web/client.ts";
 import { type ModelServer, startModelServer } from "../support/model-server.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { jetstream } from "@nats-io/jetstream";
 import { connect, headers, type Msg } from "@nats-io/transport-node";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { liveOwner } from "../../cli/folder-lock.ts";
+import { liveOwner } from "../../cli/folder/folder-lock.ts";
 import { newId } from "../../web/client.ts";
 import { startDatabase } from "../faults/system.ts";
 import { layPglite } from "../support/clusters.ts";
