@@ -12,7 +12,10 @@ const kept = join(folder, "node_modules/.cache/colloquy", process.version);
 mkdirSync(cli);
 writeFileSync(join(folder, "package.json"), '{"type":"module"}');
 cpSync(join(import.meta.dirname, "../../cli/quick-start.ts"), join(cli, "quick-start.ts"));
-writeFileSync(join(cli, "main.ts"), 'import "./quick-start.ts";\nawait import("./said.ts");\n');
+writeFileSync(
+  join(cli, "main.ts"),
+  ["import './quick-start.ts'", "await import('./said.ts')", ""].join(";\n"),
+);
 
 const program = (word: string): string =>
   `interface Told { word: string }\nconst told: Told = { word: "${word}" };\nconsole.log(told.word,\n  new Error().stack?.split("said.ts")[1]?.slice(0, 5));\n`;
