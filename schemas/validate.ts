@@ -48,7 +48,7 @@ export function check<S extends TSchema>(schema: S): Check<Static<S>> {
 
 /**
  * Whether JSON text nests deeper than so many levels: a megabyte that opens and opens takes the parser
- * ten times as long as any other, and what is made of it ends the stack of whoever walks it.
+ * ten times as long as others do, and what is made of it ends the stack of whoever walks it.
  */
 export function nestsDeeper(text: string, levels_max: number): boolean {
   // What opens so seldom cannot nest so deep: nearly every text, and this is the quick way to tell.
