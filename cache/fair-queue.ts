@@ -3,7 +3,8 @@
  * work in its order (the log, a database) is already late when it stands behind much of somebody
  * else's, so little is handed on at a time while several tenants are there (`pace.ts` says how little):
  * the rest waits here, one tenant after the other. A tenant with nothing under way and nothing waiting
- * is never kept waiting. Alone, a tenant is not held back at all.
+ * is never kept waiting. Alone, a tenant is not held back at all; nor does the server rest where every
+ * tenant that is there asks for too much.
  */
 import { AppError } from "../schemas/errors.ts";
 import type { Clock } from "../schemas/ids.ts";
@@ -32,6 +33,8 @@ export class FairQueue {
   #running = 0;
   #waiting = 0;
   #present = 0;
+  /** Tenants of which something waits. */
+  #backlogged = 0;
   #swept_ms = 0;
   /** Nothing that was held back begins before, while less than one at a time is handed on. */
   #rests_until_ms = 0;
@@ -70,7 +73,7 @@ export class FairQueue {
       this.#start(tenant, job, !first);
       return () => false;
     }
-    tenant.waiting.push(job);
+    if (tenant.waiting.push(job) === 1) this.#backlogged++;
     this.#waiting++;
     this.#pace.contended(now);
     if (this.#cancelWaking === null) this.#wakeLater();
@@ -124,9 +127,15 @@ export class FairQueue {
       tenant.running--;
       this.#running--;
       this.#pace.took(began_ms, now - began_ms);
-      if (held) this.#rests_until_ms = now + this.#pace.rest_ms(now - began_ms);
+      if (held) this.#rests_until_ms = now + this.#restBehind(now - began_ms);
       this.#next();
     });
+  }
+
+  /** Rests are for tenants of which nothing waits: where all ask for too much, they help nobody. */
+  #restBehind(took_ms: number): number {
+    const { looking } = this.#pace;
+    return looking || this.#backlogged < this.#present ? this.#pace.rest_ms(took_ms) : 0;
   }
 
   /** Starts what may start, one of each tenant in turn. */
@@ -140,6 +149,7 @@ export class FairQueue {
       this.#tenants.set(name, tenant);
       const job = tenant.waiting.shift();
       if (job === undefined) return;
+      if (tenant.waiting.length === 0) this.#backlogged--;
       this.#waiting--;
       this.#start(tenant, job, true);
     }
@@ -169,6 +179,7 @@ export class FairQueue {
     const at = tenant.waiting.indexOf(job);
     if (at === -1) return false;
     tenant.waiting.splice(at, 1);
+    if (tenant.waiting.length === 0) this.#backlogged--;
     this.#waiting--;
     return true;
   }

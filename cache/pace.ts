@@ -47,6 +47,11 @@ export class Pace {
     return this.#looking ? width_min : this.#width;
   }
 
+  /** Whether calm is looked for. */
+  get looking(): boolean {
+    return this.#looking;
+  }
+
   /** What a job takes in calm; null while that is not known. */
   get calm_ms(): number | null {
     // Of the calmest, but not of one lucky look: then a server that is half idle seems busy.
