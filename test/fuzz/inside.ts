@@ -18,7 +18,7 @@ export interface Held {
 export const inspectable = { NODE_OPTIONS: "--inspect-port=0" };
 /** What the inspector says on stderr. */
 export const inspector_words =
-  /^Debugger (listening|attached|ending)|^For help, see: https:\/\/nodejs/;
+  /^Debugger (listening|attached|ending)|^For help, see: https:\/\/nodejs|^Waiting for the debugger/;
 
 const look = `(() => {
   const resources = {};

@@ -3,6 +3,7 @@
  * a conversation of somebody else that must go on as if nothing happened. At the end the process
  * lives, has complained of nothing, is ready, and holds no more sockets, files or memory than before.
  */
+import { setTimeout } from "node:timers/promises";
 import { operations } from "../../gateway/http/routes.ts";
 import { issueAccessToken } from "../../gateway/auth/access-token.ts";
 import { openKeyRing } from "../../gateway/auth/key-ring.ts";
@@ -38,6 +39,8 @@ const without_rates = {
 };
 /** What it may say on a machine that others have: it is slow, not wrong. */
 const slow = /Projections wait|has not reached the wished sequence|stood still|cannot answer now/;
+/** What it says last: it then waits only for us to look no more into it. */
+const fatal = /this process cannot go on|^Waiting for the debugger/;
 const question = "A log is an ordered list of events. What is a log?";
 
 /** What was wrong, each sentence once, and what happened. */
@@ -78,11 +81,12 @@ export async function run(options: FuzzOptions): Promise<{ wrong: string[]; summ
       remains.sample();
     } catch {
       ended = "the process is gone";
-      gone.resolve("somebody else was left alone");
     }
+    if (served.complaints.some((line) => fatal.test(line))) ended = "it has ended by itself";
+    if (ended !== null) gone.resolve("somebody else was left alone");
   }, 1_000);
 
-  const middle = setTimeout(() => void remains.middle(), options.minutes * 20_000);
+  const middle = globalThis.setTimeout(() => void remains.middle(), options.minutes * 20_000);
 
   const many = <T>(count: number, one: () => Promise<T>): Promise<T>[] =>
     Array.from({ length: count }, one);
@@ -94,13 +98,16 @@ export async function run(options: FuzzOptions): Promise<{ wrong: string[]; summ
   ]);
   // Whoever talks to a process that is gone would wait for ever.
   const turns = await Promise.race([answered, gone.promise]);
-  clearInterval(sampling);
   clearTimeout(middle);
 
+  // What does not go on answers nothing; why, it has said.
+  const unasked = (error: unknown): void => note(`it cannot be asked: ${String(error)}`);
+  if (ended === null) await Promise.race([judgeTheRest().catch(unasked), gone.promise]);
+  clearInterval(sampling);
   if (ended !== null) note(ended);
-  else await judgeTheRest();
   const starved = ended === null && remains.starved();
-  await remains.close();
+  // Its servers may be gone with it, and a connection would wait for them.
+  await Promise.race([remains.close(), setTimeout(5_000)]);
   const code = await served.end("SIGTERM");
   if (code !== 0) note(`it ended with ${code}`);
   for (const line of served.complaints) {
@@ -143,7 +150,7 @@ export async function run(options: FuzzOptions): Promise<{ wrong: string[]; summ
     const patience = performance.now() + 30_000;
     while ((await fetch(`${served.url}/ready`)).status !== 200) {
       if (performance.now() > patience) return note("/ready does not come back");
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await setTimeout(100);
     }
     for (const left of await remains.judge()) note(left);
   }
