@@ -117,6 +117,6 @@ function bearerOf(token: string): string {
   const claims: unknown = parseJson(Buffer.from(token.split(".")[1] ?? "", "base64url").toString());
   if (typeof claims !== "object" || claims === null) return token;
   if (!("sub" in claims && "tenant" in claims)) return token;
-  const sub = String(claims.sub);
-  return isUuid(sub) ? sub : `${String(claims.tenant)} ${sub}`;
+  const { sub, tenant } = claims;
+  return isUuid(sub) ? sub : `${String(tenant)} ${String(sub)}`;
 }
