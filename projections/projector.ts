@@ -194,7 +194,11 @@ async function load(
   sql: Sql,
 ): Promise<SheetChange> {
   const wanted = new Map<string, { ref: ActorRef; part: string | null }>();
-  for (const { ref, events } of commits) {
+  const begun = new Set<string>();
+  for (const { ref, events, revision } of commits) {
+    // Before its first commit an actor has no rows.
+    if (revision === 1) begun.add(refKey(ref));
+    if (begun.has(refKey(ref))) continue;
     for (const event of events) {
       const part = sheet.wants(event);
       if (part !== undefined) wanted.set(rowKey(ref, part), { ref, part });
