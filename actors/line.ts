@@ -177,10 +177,12 @@ export class Line {
 
   async #load(begins = false): Promise<Loaded> {
     if (this.#loaded !== null) return this.#loaded;
-    // Side by side: a message waits for the load of its conversation, and of a new one both say no.
+    // Side by side: a message waits for the load of its conversation.
     const end = this.#ports.log.end(this.#ref, begins);
     end.catch(() => undefined);
-    const snapshot = await this.here(this.#ports.snapshots.load(this.#ref));
+    // Of one that may be new there is hardly ever a snapshot, unless its line has begun.
+    const kept = !begins || (await this.here(end)).sequence > 0;
+    const snapshot = kept ? await this.here(this.#ports.snapshots.load(this.#ref)) : null;
     const loaded =
       (snapshot === null ? null : await this.#restored(snapshot, end)) ??
       (await this.#read(nothingFolded(this.#kind.create(this.#ref)), end));
