@@ -191,7 +191,14 @@ export const operations: readonly Operation[] = [
     summary: "Deletes an account for good, with its conversations, memberships and API keys.",
     body: DeleteAccount,
     answers: { 204: null },
-    refuses: ["bad_credentials", "not_found", "last_owner", "overloaded", "stale"],
+    refuses: [
+      "bad_credentials",
+      "not_found",
+      "last_owner",
+      "account_in_use",
+      "overloaded",
+      "stale",
+    ],
     async run({ service, body }, exchange) {
       const { id } = await genuine(service, body, exchange);
       await deleteAccount(service, id);
