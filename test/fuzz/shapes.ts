@@ -109,7 +109,7 @@ const question = ({ random }: Speaker): string =>
 
 /** The password of every account that is made here. */
 const password = "correct horse battery staple";
-const emails = Array.from({ length: 20 }, (_, n) => `fuzz-${n}@fuzz.example`);
+const emails = Array.from({ length: 8 }, (_, n) => `fuzz-${n}@fuzz.example`);
 /** What of an answer a field of this name takes. */
 const taken: Readonly<Record<string, string>> = { invitation: "invitationToken" };
 /** What a field of this name says, when no answer has named one. */
