@@ -24,7 +24,8 @@ const resources_more_max = 40;
 const timers_per_webhook = 2;
 /** Files that may be open more than before: connections of pools that were opened since. */
 const files_more_max = 40;
-const settled_ms = 60_000;
+/** A reader's consumer whose deletion was never answered goes by itself after a minute. */
+const settled_ms = 90_000;
 
 export interface Remains {
   /** Takes the process's size; throws when it is gone. */
