@@ -83,7 +83,8 @@ function workspaceLaw(ref: ActorRef, commits: readonly Commit[]): Law {
   }));
   const last = commits.flatMap(({ events }) => events).findLast(isAnchor);
   const { root, sequence } = last?.data ?? initialState(ref);
-  return { standings, other: { ...initialState(ref), root, sequence }, end: null };
+  const revision = commits.reduce((sum, { events }) => sum + events.length, 0);
+  return { standings, other: { ...initialState(ref), root, sequence, revision }, end: null };
 }
 
 type Anchored = Extract<Commit["events"][number], { type: "chain.anchored" }>;
