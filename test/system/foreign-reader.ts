@@ -31,6 +31,7 @@ export function foreignReader(options: {
   let ends = 0;
   /** Turns whose ending event came and whose `end` did not: a cursor by revision cannot say that. */
   const owed = new Set<string>();
+  const happened = new Map<string, string[]>();
   let cuts = 0;
   let over = false;
   let socket: WebSocket;
@@ -41,6 +42,8 @@ export function foreignReader(options: {
       if (frame.revision !== revision + 1) wrong.push(`event ${frame.revision} after ${revision}`);
       revision = frame.revision;
       const { type, turn, attempt } = frame.event;
+      const story = happened.get(String(turn)) ?? [];
+      happened.set(String(turn), [...story, `${frame.revision} ${type} (socket ${cuts})`]);
       if (type === "turn.started" || type === "turn.restarted") {
         place = { turn: String(turn), attempt: Number(attempt), seq: 0 };
         texts.set(place.turn, "");
@@ -59,7 +62,11 @@ export function foreignReader(options: {
       place = { ...place, seq: frame.seq };
       texts.set(frame.turn, (texts.get(frame.turn) ?? "") + frame.content);
     } else if (frame.type === "end") {
-      if (!owed.delete(frame.turn)) wrong.push(`end of ${frame.turn}`);
+      const story = happened.get(frame.turn) ?? [];
+      if (!owed.delete(frame.turn)) {
+        wrong.push(`end of ${frame.turn} on socket ${cuts} behind ${story.join(", ")}`);
+      }
+      happened.set(frame.turn, [...story, `end (socket ${cuts})`]);
       ends += 1;
     } else if (frame.type === "nack" || frame.type === "error") {
       wrong.push(JSON.stringify(frame));

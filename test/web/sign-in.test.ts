@@ -93,9 +93,11 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     const other = await open();
     await connected(other);
     const before = await stored(page);
-    let refreshed = 0;
+    const presented: unknown[] = [];
     chromium.context.on("request", (request) => {
-      if (request.url().endsWith("/auth/refresh")) refreshed += 1;
+      if (!request.url().endsWith("/auth/refresh")) return;
+      // The page's own words.
+      presented.push((request.postDataJSON() as { refreshToken?: unknown }).refreshToken);
     });
     await page.evaluate(() => {
       const session = JSON.parse(localStorage.getItem("colloquy.session") ?? "{}") as object;
@@ -106,7 +108,9 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     await Promise.all([connected(page), connected(other)]);
     const after = await stored(page);
     expect(after).not.toBe(before);
-    expect(refreshed).toBe(1);
+    // Once as a rule; a page that cannot connect asks again, and has then what the other one got.
+    expect(presented.length).toBeGreaterThan(0);
+    expect(new Set(presented).size).toBe(presented.length);
     expect(await page.locator(dialog).count()).toBe(0);
 
     await other.click("text=Sign out");
