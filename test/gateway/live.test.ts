@@ -252,7 +252,7 @@ describe("over WebSocket", () => {
     const response = await fetch(`${running.gateway.url}/ws/chat`, {
       headers: { connection: "close" },
     });
-    expect(response.status).toBe(400);
+    expect(response.status).toBe(426);
     const refused = openForeign(running.gateway.url, "not.a.token");
     expect((await refused.closed).code).toBe(1006);
     expect(refused.frames).toEqual([]);

@@ -108,7 +108,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "a refusal decided on what was in memory",
-    from: 100,
+    from: 340,
     breaks: /I1/,
     file: "actors/line.ts",
     find: "if (await this.#moved(loaded)) continue;",
@@ -130,7 +130,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "an owner that lives but was made to stop is never asked",
-    from: 1_940,
+    from: 3_470,
     breaks: /I1|I7/,
     file: "actors/resident.ts",
     find: "if (this.leases.size > 0) this.#recovery.ask(instance);",
@@ -153,7 +153,7 @@ export const bugs: readonly Bug[] = [
   },
   {
     name: "a failed call that a cancel takes off the bill",
-    from: 620,
+    from: 1_030,
     breaks: /I12/,
     file: "actors/conversation/effects.ts",
     find: "ended = failed;",
