@@ -7,8 +7,9 @@
  * strangers cost is what sharing these cores costs, whatever we do.
  */
 import { type Chatter, openChatter } from "./chatter.ts";
+import { startDatabase } from "./databases.ts";
 import { figure, pause, percentile, type Print } from "./figures.ts";
-import { cpuOf, type Program, provider, run, serve } from "./processes.ts";
+import { cpuOf, cpuOfTree, type Program, provider, run, serve } from "./processes.ts";
 
 const loud_sockets = 10;
 const loud_turns = 200;
@@ -21,15 +22,26 @@ interface Felt {
   readonly read: readonly number[];
 }
 
-export async function fairness(print: Print, scale: number): Promise<void> {
+export async function fairness(
+  print: Print,
+  scale: number,
+  say: (line: string) => void,
+): Promise<void> {
   const model = await provider(20, 0);
-  const served = await serve("default", { OPENAI_BASE_URL: model.url });
+  const database = await startDatabase();
+  const served = await serve("default", {
+    OPENAI_BASE_URL: model.url,
+    DATABASE_URL: database.url,
+  });
+  say(`database: ${database.what}`);
   const beside: Program[] = [];
   try {
     const quietToken = await served.token("quiet");
     const quiet = await openChatter(served.url, quietToken);
     const feeling = (ms: number): Promise<Felt> => feel(served.url, quietToken, quiet, ms * scale);
-    const ours = [...served.pids(), model.pid];
+    const ours = [...served.pids(), model.pid].map((pid) => () => cpuOf([pid]));
+    const { pid } = database;
+    if (pid !== null) ours.push(() => cpuOfTree(pid));
     await feeling(5_000);
     const before = await sharing(ours)(() => feeling(10_000));
 
@@ -43,7 +55,7 @@ export async function fairness(print: Print, scale: number): Promise<void> {
     beside.push(loud);
     await pause(5_000);
     const began = { at_ms: performance.now(), done: await doneBy(loud) };
-    const busy = await sharing([...ours, loud.pid])(() => feeling(30_000));
+    const busy = await sharing([...ours, () => cpuOf([loud.pid])])(() => feeling(30_000));
     const seconds = (performance.now() - began.at_ms) / 1_000;
     const done = await doneBy(loud);
     await loud.kill();
@@ -79,6 +91,7 @@ export async function fairness(print: Print, scale: number): Promise<void> {
   } finally {
     for (const program of beside) await program.kill();
     await served.end();
+    await database.stop();
     await model.end();
   }
 }
@@ -100,11 +113,11 @@ async function feel(url: string, token: string, chatter: Chatter, ms: number): P
 
 /** Which part of a core each process uses while something is measured. */
 const sharing =
-  (pids: readonly number[]) =>
+  (cpus: readonly (() => number)[]) =>
   async (
     measure: () => Promise<Felt>,
   ): Promise<{ readonly felt: Felt; readonly shares: readonly number[] }> => {
-    const used = (): number[] => pids.map((pid) => cpuOf([pid]));
+    const used = (): number[] => cpus.map((cpu) => cpu());
     const [began, before] = [performance.now(), used()];
     const felt = await measure();
     const us = (performance.now() - began) * 1_000;

@@ -127,7 +127,7 @@ switch (scenario) {
     await http(print, scale, say);
     break;
   case "fairness":
-    await fairness(print, scale);
+    await fairness(print, scale, say);
     break;
   case "rebuild":
     await rebuildScenario(print, scale, say);
